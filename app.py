@@ -1,0 +1,15 @@
+"""What is deployed: one line per stack. `features.toml` decides which of them exist."""
+
+import aws_cdk as cdk
+
+from stacks.config import Config
+from stacks.core import CoreStack
+from stacks.polling import PollingStack
+
+app = cdk.App()
+config = Config.of(app)
+
+core = CoreStack(app, "CoreStack", config=config, description="Event log, tickets, sessions and publishing")
+polling = config.when_any(("polling", "fallback"), PollingStack, app, "PollingStack", core=core, description="Reads by polling")
+
+app.synth()

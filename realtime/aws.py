@@ -1,0 +1,56 @@
+"""AWS clients whose every wait ends, and their errors in the words of the error table."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from realtime.errors import Code, RealtimeError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_SECRET_SECONDS = 300.0
+_CONFIG = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"mode": "standard", "total_max_attempts": 3},  # with jitter, of the SDK's own
+    max_pool_connections=50,
+    tcp_keepalive=True,
+)
+
+
+def dynamodb() -> "DynamoDBClient":
+    """A client that gives up after three tries of 1 s to connect and 2 s to answer."""
+    return boto3.client("dynamodb", config=_CONFIG)
+
+
+class StoredSecret:
+    """A secret of Secrets Manager, fetched at first use and again after five minutes: a rotation needs no deploy."""
+
+    def __init__(self, arn: str) -> None:
+        self._arn = arn
+        self._value = ""
+        self._until = 0.0
+
+    def __call__(self) -> str:
+        if time.monotonic() >= self._until:
+            client = boto3.client("secretsmanager", config=_CONFIG)
+            self._value = call(client.get_secret_value, SecretId=self._arn)["SecretString"]
+            self._until = time.monotonic() + _SECRET_SECONDS
+        return self._value
+
+
+def call(operation: Callable[..., Any], **arguments: object) -> Any:
+    """Call AWS: a failed condition passes through as `ClientError`, everything else is `unavailable` (the SDK retried it)."""
+    try:
+        return operation(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            raise
+        raise RealtimeError(Code.UNAVAILABLE, "the service's store does not answer just now", retry_after=1) from error
+    except BotoCoreError as error:
+        raise RealtimeError(Code.UNAVAILABLE, "the service's store does not answer just now", retry_after=1) from error

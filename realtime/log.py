@@ -1,0 +1,345 @@
+"""The event log: append and read, over any store that can put one item on a condition.
+
+The layout. Each topic has one *head*: its newest append (1 to 25 events) with the topic's random epoch. An append
+moves what it supersedes into *history* and then replaces the head on the condition that nobody else did. So history
+holds only what was once a head, and a reader who starts at the head never sees a gap that will be filled later.
+
+What it costs, in DynamoDB units, for appends of at most 1 KB: an append writes 2 (head and history), 3 with an
+idempotency key, one less each for `keep = "latest"`. A read that finds nothing new is half a unit.
+"""
+
+import itertools
+import random
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from realtime.cursor import START, Cursor
+from realtime.errors import Code, RealtimeError
+from realtime.event import Event, NewEvent, digest
+from realtime.features import Topic
+
+KEY_WINDOW_SECONDS = 300
+"""How long an idempotency key answers with the first event."""
+
+MAX_BATCH = 25
+"""Events in one append."""
+
+MAX_BATCH_BYTES = 256 * 1024
+"""Data in one append: a DynamoDB item holds 400 KB."""
+
+APPEND_DEADLINE_SECONDS = 5.0
+MAX_LIMIT = 500
+
+_BACKOFF_SECONDS = 0.01
+_BACKOFF_CAP_SECONDS = 0.5
+_CACHED_HEADS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One append as it is stored: its events, and what tells a repeated append from a new one.
+
+    `id` is the idempotency key's hash, or random when the publisher gave none (`keyed` is False). `expires` is in Unix
+    seconds; None means never.
+    """
+
+    topic: str
+    epoch: str
+    first: int
+    events: tuple[NewEvent, ...]
+    at_ms: int
+    id: str
+    keyed: bool
+    digest: str
+    expires: int | None
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.events) - 1
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.epoch, self.last)
+
+    def expired(self, now: float) -> bool:
+        return self.expires is not None and self.expires <= now
+
+    def unpacked(self, after: int = 0) -> Iterator[Event]:
+        """The events with a seq above `after`, oldest first."""
+        for seq, event in enumerate(self.events, self.first):
+            if seq > after:
+                yield Event(self.topic, self.epoch, seq, event.type, event.data_json, self.at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a key row remembers of an append: enough to answer a repeat with the first events."""
+
+    epoch: str
+    first: int
+    at_ms: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a reader gets: `events` that follow `after` without a hole; the next read goes on at `cursor`.
+
+    `recovered` False says that the reader's own cursor could not be honoured: its state must be reloaded.
+    """
+
+    after: Cursor
+    events: tuple[Event, ...]
+    cursor: Cursor
+    recovered: bool
+
+    def deliveries(self) -> Iterator[tuple[Event, Cursor]]:
+        """Each event with the cursor that it follows for this reader."""
+        previous = self.after
+        for event in self.events:
+            yield event, previous
+            previous = event.cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """The outcome of a conditional put: done, or the head that stood in the way. `repeated`: the SDK sent it twice."""
+
+    done: bool
+    head: Append | None
+    repeated: bool = False
+
+
+class Store(Protocol):
+    """The few operations on items that the log is built of."""
+
+    def head(self, topic: str, *, consistent: bool) -> Append | None:
+        """The newest append. Half a unit, or one if consistent (heads of at most 4 KB)."""
+
+    def history(
+        self, topic: str, epoch: str, first: int, last: int, *, limit: int, consistent: bool, backward: bool = False
+    ) -> Sequence[Append]:
+        """Superseded appends that end in `first`..`last`, in order or backward; expired ones may still be there."""
+
+    def receipt(self, topic: str, id: str) -> Receipt | None:
+        """What an earlier append with this key left behind, consistently; expired ones may still be there."""
+
+    def retire(self, head: Append, *, history: bool, receipt: bool) -> None:
+        """Write the history and key rows of a head that is about to be superseded. Doing it twice is harmless."""
+
+    def swap(self, expected: Append | None, new: Append) -> Swapped:
+        """Put `new` as the head if `expected` still is it (None: if there is none)."""
+
+
+class Log:
+    """The log over a store. Safe to share between threads."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._store = store
+        self._clock = clock
+        self._sleep = sleep
+        self._written: OrderedDict[str, Append] = OrderedDict()  # heads that this process wrote last
+        self._turns = tuple(threading.Lock() for _ in range(64))  # threads of one process do not race each other
+
+    # Appending
+
+    def append(self, topic: Topic, events: Sequence[NewEvent], *, key: str | None = None) -> tuple[Event, ...]:
+        """Add 1 to 25 events in one step and return them as they now stand in the log.
+
+        The same key within five minutes returns the first events and adds none; with other events it is `key_reused`.
+        `unavailable` after five seconds of contention, or when the store does not answer: repeating the call with
+        the same key settles what happened.
+        """
+        if not 1 <= len(events) <= MAX_BATCH:
+            raise RealtimeError(Code.INVALID, f"an append takes 1 to {MAX_BATCH} events")
+        if sum(event.size for event in events) > MAX_BATCH_BYTES:
+            raise RealtimeError(Code.TOO_LARGE, f"an append takes at most {MAX_BATCH_BYTES} bytes of data")
+        deadline = self._clock() + APPEND_DEADLINE_SECONDS
+        turn = self._turns[hash(topic.name) % len(self._turns)]
+        if not turn.acquire(timeout=APPEND_DEADLINE_SECONDS):
+            raise _busy(topic)
+        try:
+            return self._append(topic, tuple(events), key, deadline)
+        finally:
+            turn.release()
+
+    def _append(self, topic: Topic, events: tuple[NewEvent, ...], key: str | None, deadline: float) -> tuple[Event, ...]:
+        identity, content = (_key_id(key) if key else secrets.token_hex(8)), digest(events)
+        head = self._written.get(topic.name) or self._store.head(topic.name, consistent=True)
+        for attempt in itertools.count():
+            if key and (earlier := self._earlier(topic.name, head, identity, content, events)):
+                return earlier
+            new = self._next(topic, head, events, identity, content, keyed=key is not None)
+            if head:
+                self._store.retire(head, history=topic.keeps_all, receipt=self._in_window(head))
+            swapped = self._store.swap(head, new)
+            if swapped.done or (swapped.head and swapped.head.id == identity and swapped.head.digest == content):
+                return self._wrote(new if swapped.done else swapped.head or new, contended=attempt > 0)
+            if swapped.repeated and self._went_in(topic, swapped.head, new):
+                return tuple(new.unpacked())
+            head = swapped.head
+            if self._clock() > deadline:
+                break
+            self._sleep(random.uniform(0, min(_BACKOFF_CAP_SECONDS, _BACKOFF_SECONDS * 2 ** min(attempt, 6))))  # noqa: S311 - jitter
+        self._written.pop(topic.name, None)
+        raise _busy(topic)
+
+    def _earlier(self, topic: str, head: Append | None, id: str, content: str, events: tuple[NewEvent, ...]) -> tuple[Event, ...] | None:
+        """The events of the first append with this key, if it is still remembered."""
+        if head and head.id == id and self._in_window(head):
+            receipt: Receipt | None = Receipt(head.epoch, head.first, head.at_ms, head.digest)
+        else:
+            receipt = self._store.receipt(topic, id)
+        if receipt is None or self._clock() >= receipt.at_ms / 1000 + KEY_WINDOW_SECONDS:
+            return None
+        if receipt.digest != content:
+            raise RealtimeError(Code.KEY_REUSED, "this idempotency key was used for another event within five minutes")
+        return tuple(Event(topic, receipt.epoch, seq, e.type, e.data_json, receipt.at_ms) for seq, e in enumerate(events, receipt.first))
+
+    def _next(self, topic: Topic, head: Append | None, events: tuple[NewEvent, ...], id: str, content: str, *, keyed: bool) -> Append:
+        now_ms = int(self._clock() * 1000)
+        at_ms = max(now_ms, head.at_ms + 1) if head else now_ms  # strictly rising, whatever the publishers' clocks say
+        return Append(
+            topic=topic.name,
+            epoch=head.epoch if head else secrets.token_hex(6),
+            first=head.last + 1 if head else 1,
+            events=events,
+            at_ms=at_ms,
+            id=id,
+            keyed=keyed,
+            digest=content,
+            expires=at_ms // 1000 + topic.retain_seconds if topic.keeps_all else None,
+        )
+
+    def _in_window(self, head: Append) -> bool:
+        return head.keyed and self._clock() < head.at_ms / 1000 + KEY_WINDOW_SECONDS
+
+    def _went_in(self, topic: Topic, head: Append | None, new: Append) -> bool:
+        """Whether a put that the SDK repeated after a lost answer had gone in the first time, and was superseded since."""
+        if head is None or head.epoch != new.epoch or head.last < new.last:
+            return False
+        if not topic.keeps_all:
+            raise RealtimeError(Code.UNAVAILABLE, "the answer was lost: publish again with an idempotency key", retry_after=1)
+        rows = self._store.history(topic.name, new.epoch, new.last, new.last, limit=1, consistent=True)
+        return bool(rows) and rows[0].id == new.id
+
+    def _wrote(self, head: Append, *, contended: bool) -> tuple[Event, ...]:
+        """Remember the head for the next append, unless other processes append too: then a read is cheaper than a lost race."""
+        self._written.pop(head.topic, None)
+        if not contended:
+            self._written[head.topic] = head
+        if len(self._written) > _CACHED_HEADS:
+            self._written.popitem(last=False)
+        return tuple(head.unpacked())
+
+    # Reading
+
+    def read(self, topic: Topic, after: Cursor, limit: int = 100) -> Page:
+        """What follows `after`: every event in order (`keep = "all"`) or at most the newest (`keep = "latest"`).
+
+        All or nothing: where something after the cursor is gone, the page has `recovered` False. An eventually
+        consistent read is enough to say "nothing new" or to hand out an unbroken run; anything else is read again.
+        """
+        page = self._page(topic, after, limit, consistent=False) or self._page(topic, after, limit, consistent=True)
+        return page or self._reset(topic)
+
+    def newest(self, topic: Topic, seen: Cursor = START) -> Page:
+        """The newest event alone, for a reader without a position; `seen` is what a cache says it already holds."""
+        head = self._store.head(topic.name, consistent=False)
+        if head is None or _ahead(seen, head):
+            head = self._store.head(topic.name, consistent=True)
+        if head is None:
+            return Page(START, (), START, recovered=False)
+        return _ending(head, 1, self._clock())
+
+    def recent(self, topic: Topic, limit: int = 100) -> Page:
+        """The newest events, at most `limit`, oldest first: what a reader without a position wants to see first."""
+        head = self._store.head(topic.name, consistent=False) or self._store.head(topic.name, consistent=True)
+        if head is None:
+            return Page(START, (), START, recovered=False)
+        page = _ending(head, limit, self._clock())
+        missing = limit - len(page.events)
+        if missing <= 0 or not topic.keeps_all or head.first == 1 or not page.events:
+            return page
+        for consistent in (False, True):
+            older = self._store.history(topic.name, head.epoch, 1, head.first - 1, limit=missing, consistent=consistent, backward=True)
+            if older and older[0].last == head.first - 1:
+                break
+        return _extended(page, older, missing, self._clock())
+
+    def _page(self, topic: Topic, after: Cursor, limit: int, *, consistent: bool) -> Page | None:
+        """The page, or None where this read cannot honour the cursor."""
+        head = self._store.head(topic.name, consistent=consistent)
+        if head is None:
+            return Page(START, (), START, recovered=True) if after == START and consistent else None
+        if after != START and _ahead(after, head):
+            return None
+        seq = after.seq if after != START else 0
+        if seq == head.last:
+            return Page(after, (), after, recovered=True)
+        if not topic.keeps_all:
+            newest = tuple(head.unpacked(head.last - 1))
+            return Page(after, newest, head.cursor, recovered=True)
+        return self._run(topic, head, after, seq, limit, consistent=consistent)
+
+    def _run(self, topic: Topic, head: Append, after: Cursor, seq: int, limit: int, *, consistent: bool) -> Page | None:
+        """The unbroken run of events after `seq`, from history and then the head; None where it has a hole."""
+        now, events, parts = self._clock(), list[Event](), list[Append]()
+        if seq < head.first - 1:
+            rows = self._store.history(topic.name, head.epoch, seq + 1, head.first - 1, limit=limit, consistent=consistent)
+            parts.extend(rows)
+        complete = not parts or parts[-1].last == head.first - 1
+        for part in [*parts, head] if complete else parts:
+            if part.first > seq + len(events) + 1 or part.expired(now):
+                return None
+            events.extend(part.unpacked(seq + len(events)))
+            if len(events) >= limit:
+                break
+        if not events:
+            return None
+        chosen = tuple(events[:limit])
+        return Page(after, chosen, chosen[-1].cursor, recovered=True)
+
+    def _reset(self, topic: Topic) -> Page:
+        head = self._store.head(topic.name, consistent=True)
+        if head is None:
+            return Page(START, (), START, recovered=False)
+        if topic.keeps_all:
+            return Page(head.cursor, (), head.cursor, recovered=False)
+        return Page(START, tuple(head.unpacked(head.last - 1)), head.cursor, recovered=False)
+
+
+def _ahead(cursor: Cursor, head: Append) -> bool:
+    """Whether the cursor cannot be judged by this head: another epoch, or newer than it."""
+    return cursor != START and (cursor.epoch != head.epoch or cursor.seq > head.last)
+
+
+def _ending(head: Append, limit: int, now: float) -> Page:
+    """The last `limit` events of the head, if it has not expired."""
+    events = () if head.expired(now) else tuple(head.unpacked(head.last - limit))
+    after = Cursor(head.epoch, head.last - len(events))
+    return Page(after, events, head.cursor, recovered=False)
+
+
+def _extended(page: Page, older: Sequence[Append], missing: int, now: float) -> Page:
+    """The page with older events before it, as far back as they are unbroken and unexpired."""
+    events = list(page.events)
+    for part in older:
+        if part.last != events[0].seq - 1 or part.expired(now):
+            break
+        events[:0] = part.unpacked()
+    chosen = tuple(events[-(missing + len(page.events)) :])
+    return Page(Cursor(page.cursor.epoch, chosen[0].seq - 1), chosen, page.cursor, recovered=False)
+
+
+def _key_id(key: str) -> str:
+    return digest([NewEvent("key", f'"{key.encode().hex()}"')])
+
+
+def _busy(topic: Topic) -> RealtimeError:
+    return RealtimeError(Code.UNAVAILABLE, f"{topic.name} takes more appends than it can order: spread them over rooms", 1)

@@ -1,0 +1,59 @@
+"""The core's parts, put together from the environment of a function or a service."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from realtime.features import Features, load
+from realtime.log import Log
+from realtime.memory import MemoryCounters, MemoryStore, MemoryTickets
+from realtime.policy import Principal
+from realtime.publish import Publisher
+from realtime.rate import RateLimit
+from realtime.sessions import Sessions
+from realtime.tickets import Tickets
+from realtime.tokens import OidcVerifier, Secret, SecretVerifier, Verifier, bearer
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything a transport needs of the core."""
+
+    features: Features
+    log: Log
+    publisher: Publisher
+    tickets: Tickets
+    sessions: Sessions
+    verifier: Verifier
+
+    def principal(self, authorization: str | None) -> Principal | None:
+        """Who an `Authorization` header speaks for; None without one, `unauthorized` for a bad one."""
+        token = bearer(authorization)
+        return None if token is None else self.verifier.verify(token)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Runtime":
+        """Build from the variables that docs/configuration.md lists; a missing one is a KeyError that names it."""
+        features = load(Path(env.get("FEATURES", "features.toml")))
+        secret: Secret
+        if env.get("REALTIME_LOG") == "memory":
+            log, tickets, counters = Log(MemoryStore()), Tickets(MemoryTickets()), RateLimit(MemoryCounters())
+            secret = env.get("REALTIME_SECRET", secrets.token_hex(32)).strip
+        else:
+            from realtime.aws import StoredSecret, dynamodb  # noqa: PLC0415 - boto3 only where it is used
+            from realtime.dynamo import DynamoCounters, DynamoStore, DynamoTickets  # noqa: PLC0415
+
+            client, access = dynamodb(), env.get("ACCESS_TABLE", "")
+            log = Log(DynamoStore(client, env["LOG_TABLE"]))
+            tickets, counters = Tickets(DynamoTickets(client, access)), RateLimit(DynamoCounters(client, access))
+            secret = StoredSecret(env.get("SECRET_ARN", ""))
+        origins = [origin for origin in env.get("ORIGINS", "").split(",") if origin]
+        return cls(features, log, Publisher(features, log, counters), tickets, Sessions(secret, origins), _verifier(env, secret))
+
+
+def _verifier(env: Mapping[str, str], secret: Secret) -> Verifier:
+    if issuer := env.get("OIDC_ISSUER"):
+        return OidcVerifier(issuer, env["OIDC_AUDIENCE"], env["OIDC_JWKS_URL"])
+    return SecretVerifier(secret)

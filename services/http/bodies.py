@@ -1,0 +1,38 @@
+"""Request bodies: bounded while they arrive, strict once they are there."""
+
+from typing import Annotated, TypeVar
+
+from fastapi import Header, Request
+from pydantic import BaseModel, ValidationError
+
+from realtime.errors import Code, RealtimeError
+from realtime.event import loads
+from realtime.features import MAX_EVENT_BYTES
+
+MAX_BODY_BYTES = 2 * MAX_EVENT_BYTES
+"""The largest event, with room for escapes and white space."""
+
+Model = TypeVar("Model", bound=BaseModel)
+Authorization = Annotated[str | None, Header(description="Bearer <token>")]
+
+
+class RawBody:
+    """A dependency that reads the body and stops at `MAX_BODY_BYTES`, whatever Content-Length says."""
+
+    async def __call__(self, request: Request) -> bytes:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise RealtimeError(Code.TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")
+        return bytes(body)
+
+
+def parsed(model: type[Model], raw: bytes) -> Model:
+    """The body as a model; anything else is `invalid`, naming the first field that is wrong."""
+    try:
+        return model.model_validate(loads(raw))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise RealtimeError(Code.INVALID, f"{where}: {first['msg']}") from None

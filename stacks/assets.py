@@ -1,0 +1,165 @@
+"""What goes into each Lambda's zip: dependencies that `make build` puts into build/, and sources that synth adds.
+
+`python -m stacks.assets` installs, with uv, what uv.lock says, for the Lambda's Python and processor. Synth never
+installs: it checks that what is there is what uv.lock says, and fails with that command where it is not.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BUILD = ROOT / "build"
+
+_PLATFORMS = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}  # Amazon Linux 2023 has glibc 2.34
+_STALE_SECONDS = 3600  # staged folders of earlier sources are kept that long, for a deploy that still reads them
+
+
+class AssetError(Exception):
+    """The dependencies in build/ are not those of uv.lock; the message says what to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One zip: a dependency group of pyproject.toml and the source folders that its handlers import."""
+
+    group: str
+    sources: tuple[str, ...]
+
+
+ASSETS = {
+    "http": Asset("http", ("realtime", "services/__init__.py", "services/http", "functions/__init__.py", "functions/http")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the code will run on. `native` wheels are those of this machine, for the local endpoint."""
+
+    python: str
+    architecture: str
+    wheels: str = "linux"
+
+    @property
+    def folder(self) -> Path:
+        return BUILD / f"{self.wheels}-{self.architecture}-python{self.python}"
+
+    @property
+    def command(self) -> str:
+        """The command that fills the folder."""
+        if self == Target("3.14", "arm64"):
+            return "make build"
+        return f"python -m stacks.assets --python {self.python} --architecture {self.architecture} --wheels {self.wheels}"
+
+
+def install(target: Target) -> None:
+    """Install the dependencies of every asset for the target, from uv.lock."""
+    for name, asset in ASSETS.items():
+        if _fresh(target, name):
+            continue
+        print(f"installing the dependencies of {name} for {target.folder.name}", flush=True)  # noqa: T201 - progress
+        requirements, folder = _requirements(target, name), _dependencies(target, name)
+        shutil.rmtree(folder, ignore_errors=True)
+        target.folder.mkdir(parents=True, exist_ok=True)
+        _uv("export", "--frozen", "--only-group", asset.group, "--no-annotate", "--no-header", "--output-file", str(requirements))
+        platform = [] if target.wheels == "native" else ["--python-platform", _PLATFORMS[target.architecture]]
+        _uv(
+            *("pip", "install", "--no-deps", "--only-binary", ":all:", "--python-version", target.python, *platform),
+            *("--target", str(folder), "--requirement", str(requirements)),
+        )
+        shutil.rmtree(folder / "bin", ignore_errors=True)  # scripts with this machine's paths in them
+        (folder / ".lock").unlink(missing_ok=True)
+        _stamp(target, name).write_text(_lock_digest())
+
+
+def stage(target: Target, name: str, features_file: Path, schemas: list[str]) -> tuple[Path, str]:
+    """The folder that becomes the zip, and a hash of what is in it; `AssetError` where the dependencies are not up to date."""
+    if not _fresh(target, name):
+        raise AssetError(f"build/ does not hold what uv.lock says for {name}: run {target.command}")
+    files = dict(_sources(ASSETS[name])) | {"features.toml": features_file}
+    files |= {schema: features_file.parent / schema for schema in schemas}
+    digest = hashlib.sha256(_requirements(target, name).read_bytes() + target.folder.name.encode())
+    for path, source in sorted(files.items()):
+        digest.update(path.encode() + b"\0" + source.read_bytes() + b"\0")
+    folder = target.folder / f"{name}-{digest.hexdigest()[:16]}"
+    if not folder.exists():
+        _remove_stale(target, name)
+        fresh = Path(tempfile.mkdtemp(dir=target.folder, prefix=f".{name}-"))
+        shutil.copytree(_dependencies(target, name), fresh, copy_function=os.link, dirs_exist_ok=True)
+        for path, source in files.items():
+            (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, fresh / path)
+        fresh.chmod(0o755)
+        _move(fresh, folder)
+    return folder, digest.hexdigest()
+
+
+def _sources(asset: Asset) -> Iterator[tuple[str, Path]]:
+    for source in asset.sources:
+        path = ROOT / source
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            yield str(file.relative_to(ROOT)), file
+
+
+def _move(fresh: Path, folder: Path) -> None:
+    try:
+        fresh.rename(folder)
+    except OSError:  # another synth was faster, with the same content
+        shutil.rmtree(fresh)
+
+
+def _remove_stale(target: Target, name: str) -> None:
+    for old in target.folder.glob(f"{name}-*"):
+        if time.time() - old.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _fresh(target: Target, name: str) -> bool:
+    stamp = _stamp(target, name)
+    return stamp.is_file() and stamp.read_text() == _lock_digest()
+
+
+def _lock_digest() -> str:
+    return hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest()
+
+
+def _dependencies(target: Target, name: str) -> Path:
+    return target.folder / f"{name}.dependencies"
+
+
+def _requirements(target: Target, name: str) -> Path:
+    return target.folder / f"{name}.requirements.txt"
+
+
+def _stamp(target: Target, name: str) -> Path:
+    return target.folder / f"{name}.stamp"
+
+
+def _uv(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise AssetError(f"uv {arguments[0]} failed: {done.stderr.strip()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stacks.assets", description="Install what the Lambda assets need into build/.")
+    parser.add_argument("--python", default="3.14")
+    parser.add_argument("--architecture", default="arm64", choices=sorted(_PLATFORMS))
+    parser.add_argument("--wheels", default="linux", choices=["linux", "native"])
+    chosen = parser.parse_args()
+    try:
+        install(Target(chosen.python, chosen.architecture, chosen.wheels))
+    except AssetError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

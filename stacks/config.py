@@ -1,0 +1,89 @@
+"""What a deployment can choose: the features file and a few context keys of cdk.json (or `-c key=value`)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from constructs import Construct, Node
+
+from realtime.features import Features, Pattern, load
+
+P = ParamSpec("P")
+S = TypeVar("S", bound=Construct)
+
+
+class ConfigError(Exception):
+    """A context key is wrong; the message says which, and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """`origins`: web origins that may use the APIs. `oidc`: the OIDC_* variables of functions, empty for the stack's own secret."""
+
+    features_file: Path
+    features: Features
+    python: str
+    architecture: str
+    wheels: str
+    origins: tuple[str, ...]
+    oidc: dict[str, str]
+
+    @classmethod
+    def of(cls, scope: Construct) -> "Config":
+        """Read and check the context."""
+        node = scope.node
+        file = Path(_text(node, "features", "features.toml"))
+        return cls(
+            features_file=file,
+            features=load(file),
+            python=_text(node, "realtime:lambda-python", "3.14"),
+            architecture=_one_of(node, "realtime:lambda-architecture", ("arm64", "x86_64")),
+            wheels=_one_of(node, "realtime:lambda-wheels", ("linux", "native")),
+            origins=tuple(o.strip() for o in _text(node, "realtime:origins", "*").split(",") if o.strip()),
+            oidc=_oidc(node),
+        )
+
+    def when_any(
+        self,
+        patterns: Iterable[Pattern],
+        stack: Callable[Concatenate[Construct, str, P], S],
+        scope: Construct,
+        id: str,
+        *a: P.args,
+        **k: P.kwargs,
+    ) -> S | None:
+        """The stack, if a feature uses one of the patterns."""
+        used = {feature.pattern for feature in self.features.values()}
+        return stack(scope, id, *a, **k) if used.intersection(patterns) else None
+
+
+def _text(node: Node, key: str, default: str) -> str:
+    value = node.try_get_context(key)
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"context {key}: must be a text, as in -c {key}={default or 'value'}")
+    return value or default
+
+
+def _one_of(node: Node, key: str, known: tuple[str, ...]) -> str:
+    value = _text(node, key, known[0])
+    if value not in known:
+        raise ConfigError(f"context {key}: {value} is not known; write {' or '.join(known)}")
+    return value
+
+
+def _oidc(node: Node) -> dict[str, str]:
+    keys = {
+        "OIDC_ISSUER": "realtime:oidc-issuer",
+        "OIDC_AUDIENCE": "realtime:oidc-audience",
+        "OIDC_JWKS_URL": "realtime:oidc-jwks",
+    }
+    found = {name: _text(node, key, "") for name, key in keys.items()}
+    missing = [keys[name] for name, value in found.items() if not value]
+    if len(missing) == len(keys):
+        return {}
+    if missing:
+        raise ConfigError(f"context {missing[0]}: is needed with the other realtime:oidc-* keys")
+    if not all(found[name].startswith("https://") for name in ("OIDC_ISSUER", "OIDC_JWKS_URL")):
+        raise ConfigError("context realtime:oidc-issuer and realtime:oidc-jwks: must begin with https://")
+    return found

@@ -1,0 +1,57 @@
+"""Fixtures that many tests share: a clock to turn by hand, both stores, a runtime in memory."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from realtime.features import Features, load
+from realtime.log import Log, Store
+from realtime.memory import MemoryStore
+from tests.helpers import Clock, feature, make_log_table
+
+os.environ.update(  # whatever this machine has configured: no test may reach a real account
+    AWS_ACCESS_KEY_ID="test",
+    AWS_SECRET_ACCESS_KEY="test",
+    AWS_DEFAULT_REGION="us-east-1",
+    JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION="20",
+)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "dynamo"])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """Each store in turn: what holds for one must hold for the other."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    from realtime.dynamo import DynamoStore
+
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="us-east-1")
+        make_log_table(client)
+        yield DynamoStore(client, "log")
+
+
+@pytest.fixture
+def log(store: Store, clock: Clock) -> Log:
+    return Log(store, clock=clock, sleep=clock.sleep)
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Features:
+    """One feature of each kind of access."""
+    file = tmp_path / "features.toml"
+    file.write_text((Path(__file__).parent / "features.toml").read_text())
+    (tmp_path / "chat.json").write_text('{"message": {"type": "object", "required": ["text"]}, "any": true}')
+    return load(file)
+
+
+__all__ = ["feature"]

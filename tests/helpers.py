@@ -1,0 +1,52 @@
+"""Small makers that keep tests short."""
+
+from typing import TYPE_CHECKING, Any
+
+from realtime.event import NewEvent
+from realtime.features import Feature, Topic
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+class Clock:
+    """Unix time that moves only when told to."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def feature(name: str = "news", **keys: Any) -> Feature:
+    return Feature.model_validate({"name": name, **keys})
+
+
+def topic(name: str = "news", **keys: Any) -> Topic:
+    return Topic(name, feature(name.split("/", maxsplit=1)[0], **keys))
+
+
+def event(data: object = 1, type: str = "note") -> NewEvent:
+    return NewEvent.of(type, data)
+
+
+def make_log_table(client: "DynamoDBClient", name: str = "log") -> None:
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "topic", "KeyType": "HASH"}, {"AttributeName": "entry", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": "topic", "AttributeType": "S"}, {"AttributeName": "entry", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def make_access_table(client: "DynamoDBClient", name: str = "access") -> None:
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
