@@ -156,6 +156,17 @@ class Features(Mapping[str, Feature]):
         """JSON Schemas of `data`, by feature and event type."""
         return {name: _read_schemas(self._folder, f.schema_file) for name, f in self.items() if f.schema_file}
 
+    def check_schemas(self) -> None:
+        """Whether every schema is one: asked at synth, so that no function has to."""
+        import jsonschema_rs  # noqa: PLC0415 - not needed where events are only read
+
+        for name, types in self.schemas.items():
+            for type, schema in types.items():
+                try:
+                    jsonschema_rs.Draft202012Validator(schema)
+                except ValueError as error:
+                    raise FeaturesError(f"{self[name].schema_file}: {type} is not a JSON Schema: {error}") from None
+
     def topic(self, name: str) -> Topic:
         """The topic of that name; `unknown_topic` where no feature serves it."""
         first, *rest = name.split("/")

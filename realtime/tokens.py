@@ -56,7 +56,7 @@ class OidcVerifier:
 
         if self._keys is None:
             self._keys = PyJWKClient(self._jwks_url, lifespan=300, timeout=3)
-        return self._keys.get_signing_key_from_jwt(token).key
+        return self._keys.get_signing_key_from_jwt(token)  # knows its algorithm: a token that names another is refused
 
 
 def issue(secret: str, sub: str, seconds: int, audience: str = ACCESS_AUDIENCE, **claims: object) -> str:

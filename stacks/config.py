@@ -34,9 +34,11 @@ class Config:
         """Read and check the context."""
         node = scope.node
         file = Path(_text(node, "features", "features.toml"))
+        features = load(file)
+        features.check_schemas()
         return cls(
             features_file=file,
-            features=load(file),
+            features=features,
             python=_text(node, "realtime:lambda-python", "3.14"),
             architecture=_one_of(node, "realtime:lambda-architecture", ("arm64", "x86_64")),
             wheels=_one_of(node, "realtime:lambda-wheels", ("linux", "native")),

@@ -11,7 +11,8 @@ from moto import mock_aws
 from realtime.features import Features, load
 from realtime.log import Log, Store
 from realtime.memory import MemoryStore
-from tests.helpers import Clock, feature, make_log_table
+from tests.endpoint import Endpoint, running
+from tests.helpers import Clock, make_log_table
 
 os.environ.update(  # whatever this machine has configured: no test may reach a real account
     AWS_ACCESS_KEY_ID="test",
@@ -54,4 +55,8 @@ def features(tmp_path: Path) -> Features:
     return load(file)
 
 
-__all__ = ["feature"]
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """One MiniStack for all tests that ask for it; each makes tables of its own."""
+    with running(tmp_path_factory.mktemp("endpoint")) as found:
+        yield found

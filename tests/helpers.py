@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
+SECRET = "a-secret-of-tests-only-0123456789abcdef"
+
+
 class Clock:
     """Unix time that moves only when told to."""
 

@@ -1,0 +1,109 @@
+"""The AWS endpoint of this machine: MiniStack, in an environment of its own, with what it drops from templates put back."""
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from local.places import REGION, ROOT, LocalError, Places
+from local.process import Child
+
+ENVIRONMENT = ROOT / ".local" / "ministack"
+PYTHON = ENVIRONMENT / "bin" / "python"
+
+_KNOWN_TYPES = "import json; from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS as h; print(json.dumps(sorted(h)))"
+
+
+def install() -> None:
+    """Make MiniStack's environment what uv.lock says; half a second when it already is."""
+    command = [sys.executable, "-m", "uv", "sync", "--quiet", "--frozen", "--only-group", "ministack", "--python", sys.executable]
+    environment = os.environ | {"UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT), "UV_COMPILE_BYTECODE": "1"}
+    environment.pop("VIRTUAL_ENV", None)
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise LocalError(f"MiniStack could not be installed: {done.stderr.strip().splitlines()[-1]}")
+
+
+def start(places: Places) -> Child:
+    """Start it with a clean environment: its functions inherit all of it."""
+    scratch = places.folder / "tmp"
+    shutil.rmtree(scratch, ignore_errors=True)  # it leaves the code of functions behind
+    scratch.mkdir(parents=True)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LANG": "C.UTF-8",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(places.endpoint_port),
+        "AWS_ENDPOINT_URL": places.endpoint,
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "LOG_LEVEL": "WARNING",
+    }
+    return Child.start("ministack", [str(PYTHON), "-m", "ministack"], environment, places.log("ministack"), places.folder)
+
+
+def ready(places: Places) -> bool:
+    """Whether it answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", places.endpoint_port, timeout=1)
+    try:
+        connection.request("GET", "/_ministack/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def known_types() -> frozenset[str]:
+    """The resource types that it can create; asked once per installation."""
+    cache = ENVIRONMENT / "known-types.json"
+    if not cache.exists() or cache.stat().st_mtime < (ENVIRONMENT / "pyvenv.cfg").stat().st_mtime:
+        done = subprocess.run([PYTHON, "-c", _KNOWN_TYPES], check=True, capture_output=True, text=True)
+        cache.write_text(done.stdout)
+    return frozenset(json.loads(cache.read_text()))
+
+
+def put_back(places: Places, assembly: Path) -> None:
+    """Apply what CloudFormation would have applied and MiniStack 1.5 does not: CORS of HTTP APIs, TTL of tables."""
+    for stack, logical_id, resource in _resources(assembly):
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::ApiGatewayV2::Api" and "CorsConfiguration" in properties:
+            _client(places, "apigatewayv2").update_api(
+                ApiId=_physical_id(places, stack, logical_id), CorsConfiguration=properties["CorsConfiguration"]
+            )
+        if ttl := properties.get("TimeToLiveSpecification"):
+            _enable_ttl(places, _physical_id(places, stack, logical_id), ttl["AttributeName"])
+
+
+def _enable_ttl(places: Places, table: str, attribute: str) -> None:
+    client = _client(places, "dynamodb")
+    if client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"] != "ENABLED":
+        client.update_time_to_live(TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute})
+
+
+def _resources(assembly: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for template in sorted(assembly.glob("*.template.json")):
+        for logical_id, resource in json.loads(template.read_text())["Resources"].items():
+            if "Properties" in resource:
+                yield template.name.removesuffix(".template.json"), logical_id, resource
+
+
+def _physical_id(places: Places, stack: str, logical_id: str) -> str:
+    answer = _client(places, "cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
+    found: str = answer["StackResourceDetail"]["PhysicalResourceId"]
+    return found
+
+
+def _client(places: Places, service: str) -> Any:
+    return boto3.client(  # type: ignore[call-overload]
+        service, endpoint_url=places.endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"  # noqa: S106 - the endpoint of this machine
+    )

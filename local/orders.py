@@ -1,0 +1,67 @@
+"""The orders job: replays the purchases of an online shop (CDNOW, 1997-1998) and publishes each day's figures.
+
+The data are the 69,659 purchases of 23,570 customers that Fader and Hardie published for research; the PyPI package
+`lifetimes` ships them. A backend job publishes like this one: with the library, straight to the log.
+"""
+
+import argparse
+import importlib.metadata
+import itertools
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from realtime.errors import RealtimeError
+from realtime.policy import Principal
+from realtime.runtime import Runtime
+
+JOB = Principal("orders-job", float("inf"), {"role": "service"})
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One day of the shop; `revenue` in USD."""
+
+    at: str
+    orders: int
+    cds: int
+    revenue: float
+
+
+def purchases() -> Iterator[tuple[date, int, float]]:
+    """Each purchase: its day, how many CDs, how many dollars."""
+    file = Path(str(importlib.metadata.distribution("lifetimes").locate_file("lifetimes/datasets/CDNOW_master.txt")))
+    for line in file.read_text().splitlines()[1:]:
+        _, day, cds, dollars = line.split()
+        yield datetime.strptime(day, "%Y%m%d").date(), int(cds), float(dollars)  # noqa: DTZ007 - a day has no zone
+
+
+def days() -> list[Figures]:
+    """The shop's figures, day by day."""
+    by_day = itertools.groupby(sorted(purchases()), key=lambda purchase: purchase[0])
+    return [_figures(day, list(sales)) for day, sales in by_day]
+
+
+def _figures(day: date, sales: list[tuple[date, int, float]]) -> Figures:
+    return Figures(day.isoformat(), len(sales), sum(cds for _, cds, _ in sales), round(sum(dollars for *_, dollars in sales), 2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.orders", description=__doc__)
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two days")
+    chosen = parser.parse_args()
+    publisher, run = Runtime.from_env().publisher, secrets.token_hex(4)
+    topic = publisher.authorize("metrics", JOB)
+    for number, figures in enumerate(itertools.cycle(days())):
+        try:
+            publisher.publish(topic, JOB, "figures", asdict(figures), key=f"{run}-{number}")
+        except RealtimeError as error:
+            print(f"{figures.at} was not published: {error}", flush=True)  # noqa: T201 - into the job's log
+        time.sleep(chosen.every)
+
+
+if __name__ == "__main__":
+    main()

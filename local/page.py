@@ -1,0 +1,52 @@
+"""The page's server: web/ and, on the same origin, the front door, as a CloudFront distribution would put them."""
+
+import argparse
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from local.places import ROOT
+
+_OURS_ALONE = frozenset({"host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "content-length", "accept-encoding", "date", "server"})
+
+
+def create_app(upstream: str) -> Starlette:
+    """Serve web/, and pass /topics, /tickets and /sessions on to `upstream`."""
+    client = httpx2.AsyncClient(base_url=upstream, timeout=15, limits=httpx2.Limits(max_connections=100), headers={"accept-encoding": "identity"})
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with client:
+            yield
+
+    async def forward(request: Request) -> Response:
+        headers = [(name, value) for name, value in request.headers.items() if name not in _OURS_ALONE]
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        try:
+            answer = await client.request(request.method, path, headers=headers, content=await request.body())
+        except httpx2.HTTPError:
+            return JSONResponse({"detail": "the front door does not answer"}, 502)
+        kept = {name: value for name, value in answer.headers.items() if name not in _OURS_ALONE}
+        return Response(answer.content, answer.status_code, kept)
+
+    passed_on = [Route(path, forward, methods=["GET", "HEAD", "POST"]) for path in ("/topics/{rest:path}", "/tickets", "/sessions")]
+    return Starlette(routes=[*passed_on, Mount("/", StaticFiles(directory=ROOT / "web", html=True))], lifespan=lifespan)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.page", description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    chosen = parser.parse_args()
+    uvicorn.run(create_app(os.environ["FRONT_DOOR"]), host="127.0.0.1", port=chosen.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The app, synthesized once for all tests of the stacks."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+from stacks.assets import Target, install
+from stacks.config import Config
+from stacks.core import CoreStack
+from stacks.polling import PollingStack
+
+ROOT = Path(__file__).parents[2]
+Templates = dict[str, dict[str, Any]]
+
+
+def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins: tuple[Any, ...] = (), **context: str) -> Templates:
+    """Templates by stack, for a features file and context keys (with _ for -, after realtime:)."""
+    install(Target("3.14", "arm64"))
+    keys = json.loads((ROOT / "cdk.json").read_text())["context"] | {"features": str(features)}
+    keys |= {f"realtime:{key.replace('_', '-')}": value for key, value in context.items()}
+    app = cdk.App(context=keys, outdir=str(folder), builtin_cloud_formation_validation=validate)
+    if plugins:
+        cdk.Validations.of(app).add_plugins(*plugins)
+    config = Config.of(app)
+    core = CoreStack(app, "CoreStack", config=config)
+    config.when_any(("polling", "fallback"), PollingStack, app, "PollingStack", core=core)
+    app.synth()
+    return {file.name.removesuffix(".template.json"): json.loads(file.read_text()) for file in sorted(folder.glob("*.template.json"))}
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    return synthesize(tmp_path_factory.mktemp("cdk"), ROOT / "features.toml")
+
+
+@pytest.fixture(scope="session")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """The features of the tests: public and private ones, with rooms and owners."""
+    folder = tmp_path_factory.mktemp("features")
+    (folder / "features.toml").write_text((ROOT / "tests/features.toml").read_text())
+    (folder / "chat.json").write_text('{"message": true}')
+    return synthesize(tmp_path_factory.mktemp("cdk"), folder / "features.toml", origins="https://shop.example,https://admin.example")
+
+
+def of_type(template: Mapping[str, Any], type: str) -> list[dict[str, Any]]:
+    """The properties of every resource of a type."""
+    return [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == type]
+
+
+def actions(template: Mapping[str, Any]) -> set[str]:
+    """Every action that a policy of the template allows."""
+    documents = [policy["PolicyDocument"] for policy in of_type(template, "AWS::IAM::Policy")]
+    allowed = [s["Action"] for document in documents for s in document["Statement"] if s["Effect"] == "Allow"]
+    return {action for entry in allowed for action in ([entry] if isinstance(entry, str) else entry)}

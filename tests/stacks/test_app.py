@@ -1,0 +1,92 @@
+"""The whole app: snapshots, rules of others (cdk-nag, cfn-lint, CloudFormation's), and what the context may say."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from cdk_nag import AwsSolutionsChecks
+from syrupy.assertion import SnapshotAssertion
+
+from realtime.features import FeaturesError
+from stacks.config import Config, ConfigError
+from tests.stacks.conftest import ROOT, Templates, synthesize
+
+HASH = re.compile(r"[0-9a-f]{64}")
+POLLING = ROOT / "features.toml"
+
+
+@pytest.mark.parametrize("stack", ["CoreStack", "PollingStack"])
+def test_template_is_as_reviewed(templates: Templates, stack: str, snapshot: SnapshotAssertion) -> None:
+    """A change of the template is seen in the review; hashes of assets are masked, so an edit of code is not one."""
+    assert HASH.sub("<hash>", json.dumps(templates[stack], indent=1, sort_keys=True)) == snapshot
+
+
+def test_nag_and_cloudformation_find_nothing_unexplained(tmp_path: Path) -> None:
+    """cdk-nag's AWS Solutions rules and CDK's own template validation: every finding is mended or has its reason beside it."""
+    synthesize(tmp_path, POLLING, validate=True, plugins=(AwsSolutionsChecks(),))
+
+
+def test_cfn_lint_is_clean(templates: Templates, tmp_path: Path) -> None:
+    """cfn-lint over every template. W3005 is about the DependsOn that CDK itself writes beside a reference."""
+    for name, template in templates.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(template))
+    done = subprocess.run(
+        [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3005", *sorted(tmp_path.glob("*.json"))],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_shared_outputs_do_not_depend_on_the_features(templates: Templates, private: Templates, tmp_path: Path) -> None:
+    """CoreStack exports the same for every features file, so that a change of pattern never meets "export in use"."""
+    (tmp_path / "features.toml").write_text('[features.alerts]\npattern = "sse"\nlatency = "1s"\n')
+    without = synthesize(tmp_path / "cdk", tmp_path / "features.toml")
+    assert set(without) == {"CoreStack"}
+    assert without["CoreStack"]["Outputs"] == templates["CoreStack"]["Outputs"] == private["CoreStack"]["Outputs"]
+
+
+def test_synth_is_deterministic(templates: Templates, tmp_path: Path) -> None:
+    """The same sources give the same templates, asset hashes included."""
+    assert synthesize(tmp_path, POLLING) == templates
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("realtime:lambda-architecture", "sparc", "sparc is not known; write arm64 or x86_64"),
+        ("realtime:lambda-python", 3.14, "must be a text"),
+        ("realtime:oidc-issuer", "https://issuer", "realtime:oidc-audience: is needed"),
+    ],
+)
+def test_wrong_context_is_told(key: str, value: object, told: str) -> None:
+    """A context key that cannot be right is one sentence, not a deploy that fails."""
+    with pytest.raises(ConfigError, match=told):
+        Config.of(cdk.App(context={key: value, "features": str(POLLING)}))
+
+
+def test_issuer_must_be_https() -> None:
+    """Keys that came over plain HTTP could be anybody's."""
+    context = {"realtime:oidc-issuer": "http://i", "realtime:oidc-audience": "a", "realtime:oidc-jwks": "https://i/keys"}
+    with pytest.raises(ConfigError, match="https"):
+        Config.of(cdk.App(context={**context, "features": str(POLLING)}))
+
+
+def test_issuer_reaches_the_functions(tmp_path: Path) -> None:
+    """With an OpenID Connect issuer in the context, functions verify its tokens."""
+    oidc = {"oidc_issuer": "https://i", "oidc_audience": "a", "oidc_jwks": "https://i/keys"}
+    made = synthesize(tmp_path, POLLING, **oidc)["CoreStack"]["Resources"]
+    variables = next(r["Properties"]["Environment"]["Variables"] for r in made.values() if r["Type"] == "AWS::Lambda::Function")
+    assert (variables["OIDC_ISSUER"], variables["OIDC_AUDIENCE"], variables["OIDC_JWKS_URL"]) == ("https://i", "a", "https://i/keys")
+
+
+def test_wrong_features_file_fails_the_synth(tmp_path: Path) -> None:
+    """What cannot work is refused before anything is deployed."""
+    (tmp_path / "features.toml").write_text('[features.a]\npattern = "polling"\nlatency = "100ms"\n')
+    with pytest.raises(FeaturesError, match="polling is for 1 s and more"):
+        Config.of(cdk.App(context={"features": str(tmp_path / "features.toml")}))
