@@ -10,6 +10,6 @@ app = cdk.App()
 config = Config.of(app)
 
 core = CoreStack(app, "CoreStack", config=config, description="Event log, tickets, sessions and publishing")
-polling = config.when_any(("polling", "fallback"), PollingStack, app, "PollingStack", core=core, description="Reads by polling")
+polling = config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core, description="Reads by polling")
 
 app.synth()

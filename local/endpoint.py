@@ -18,7 +18,11 @@ from local.process import Child
 ENVIRONMENT = ROOT / ".local" / "ministack"
 PYTHON = ENVIRONMENT / "bin" / "python"
 
-_KNOWN_TYPES = "import json; from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS as h; print(json.dumps(sorted(h)))"
+_KNOWN_TYPES = """
+import json
+from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS
+print(json.dumps(sorted(_RESOURCE_HANDLERS)))
+"""
 
 
 def install() -> None:
@@ -105,5 +109,9 @@ def _physical_id(places: Places, stack: str, logical_id: str) -> str:
 
 def _client(places: Places, service: str) -> Any:
     return boto3.client(  # type: ignore[call-overload]
-        service, endpoint_url=places.endpoint, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test"  # noqa: S106 - the endpoint of this machine
+        service,
+        endpoint_url=places.endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",  # noqa: S106 - the endpoint of this machine
     )

@@ -51,7 +51,7 @@ def _figures(day: date, sales: list[tuple[date, int, float]]) -> Figures:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.orders", description=__doc__)
-    parser.add_argument("--every", type=float, default=2.0, help="seconds between two days")
+    parser.add_argument("--every", type=float, default=10.0, help="seconds between two days")
     chosen = parser.parse_args()
     publisher, run = Runtime.from_env().publisher, secrets.token_hex(4)
     topic = publisher.authorize("metrics", JOB)

@@ -4,23 +4,40 @@ import argparse
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx2
 import uvicorn
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from local.places import ROOT
+from realtime.errors import Code, RealtimeError
+from services.http.problems import problem
 
-_OURS_ALONE = frozenset({"host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "content-length", "accept-encoding", "date", "server"})
+_OURS_ALONE = frozenset(  # of one connection, or set anew by this server
+    ["host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "content-length", "accept-encoding", "date", "server"]
+)
+
+
+class Fresh(StaticFiles):
+    """Static files that a browser asks for again each time, so that an edit is seen."""
+
+    def file_response(self, *place: Any, **how: Any) -> Response:
+        response = super().file_response(*place, **how)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def create_app(upstream: str) -> Starlette:
     """Serve web/, and pass /topics, /tickets and /sessions on to `upstream`."""
-    client = httpx2.AsyncClient(base_url=upstream, timeout=15, limits=httpx2.Limits(max_connections=100), headers={"accept-encoding": "identity"})
+    client = httpx2.AsyncClient(
+        base_url=upstream, timeout=15, limits=httpx2.Limits(max_connections=100), headers={"accept-encoding": "identity"}
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -30,15 +47,17 @@ def create_app(upstream: str) -> Starlette:
     async def forward(request: Request) -> Response:
         headers = [(name, value) for name, value in request.headers.items() if name not in _OURS_ALONE]
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        outgoing = client.build_request(request.method, path, headers=headers, content=await request.body())
         try:
-            answer = await client.request(request.method, path, headers=headers, content=await request.body())
+            answer = await client.send(outgoing, stream=True)
         except httpx2.HTTPError:
-            return JSONResponse({"detail": "the front door does not answer"}, 502)
-        kept = {name: value for name, value in answer.headers.items() if name not in _OURS_ALONE}
-        return Response(answer.content, answer.status_code, kept)
+            return problem(RealtimeError(Code.UNAVAILABLE, "the front door does not answer", retry_after=1))
+        response = StreamingResponse(answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose))
+        response.raw_headers = [(n.lower(), v) for n, v in answer.headers.raw if n.decode().lower() not in _OURS_ALONE]
+        return response
 
     passed_on = [Route(path, forward, methods=["GET", "HEAD", "POST"]) for path in ("/topics/{rest:path}", "/tickets", "/sessions")]
-    return Starlette(routes=[*passed_on, Mount("/", StaticFiles(directory=ROOT / "web", html=True))], lifespan=lifespan)
+    return Starlette(routes=[*passed_on, Mount("/", Fresh(directory=ROOT / "web", html=True))], lifespan=lifespan)
 
 
 def main() -> None:

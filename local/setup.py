@@ -27,8 +27,11 @@ def main():
         return
     node = version("node")
     if node < 20 or not shutil.which("npm"):
-        fail("Node.js 20 or newer and npm are needed{}: install them from your system's packages".format(
-            ", this is {}".format(node) if node else ""))
+        fail(
+            "Node.js 20 or newer and npm are needed{}: install them from your system's packages".format(
+                ", this is {}".format(node) if node else ""
+            )
+        )
     print("making this machine ready (first time, or a lock file changed)", flush=True)
     step("creating .venv", [sys.executable, "-m", "venv", "--clear", VENV], "python3-venv may be missing: apt-get install python3-venv")
     step("installing uv", [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv==" + locked("uv")])
@@ -45,7 +48,10 @@ def debian(command, package):
     install = "apt-get install -y --no-install-recommends " + package
     if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
         fail("{} is needed: run (sudo) {}".format(command, install))
-    step("installing " + command, ["sh", "-c", "apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive {} >/dev/null".format(install)])
+    step(
+        "installing " + command,
+        ["sh", "-c", "apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive {} >/dev/null".format(install)],
+    )
 
 
 def step(what, command, hint=None):

@@ -86,9 +86,7 @@ def down(places: Places) -> None:
 def status(places: Places) -> dict[str, Any]:
     """Endpoints, outputs, processes, and what the local endpoint was not given."""
     state = places.load()
-    processes = [
-        {"name": p["name"], "pid": p["pid"], "alive": alive(p["pid"], p["marker"])} for p in state.get("processes", [])
-    ]
+    processes = [{"name": p["name"], "pid": p["pid"], "alive": alive(p["pid"], p["marker"])} for p in state.get("processes", [])]
     return {
         "running": bool(state.get("ready")) and any(p["alive"] for p in processes),
         "endpoints": state.get("endpoints", {}),

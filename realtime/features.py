@@ -161,11 +161,11 @@ class Features(Mapping[str, Feature]):
         import jsonschema_rs  # noqa: PLC0415 - not needed where events are only read
 
         for name, types in self.schemas.items():
-            for type, schema in types.items():
+            for event_type, schema in types.items():
                 try:
                     jsonschema_rs.Draft202012Validator(schema)
                 except ValueError as error:
-                    raise FeaturesError(f"{self[name].schema_file}: {type} is not a JSON Schema: {error}") from None
+                    raise FeaturesError(f"{self[name].schema_file}: {event_type} is not a JSON Schema: {error}") from None
 
     def topic(self, name: str) -> Topic:
         """The topic of that name; `unknown_topic` where no feature serves it."""

@@ -1,9 +1,9 @@
 """What a deployment can choose: the features file and a few context keys of cdk.json (or `-c key=value`)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from constructs import Construct, Node
 
@@ -46,18 +46,10 @@ class Config:
             oidc=_oidc(node),
         )
 
-    def when_any(
-        self,
-        patterns: Iterable[Pattern],
-        stack: Callable[Concatenate[Construct, str, P], S],
-        scope: Construct,
-        id: str,
-        *a: P.args,
-        **k: P.kwargs,
-    ) -> S | None:
-        """The stack, if a feature uses one of the patterns."""
+    def when(self, stack: Callable[P, S], *patterns: Pattern) -> Callable[P, S | None]:
+        """The stack's class if a feature uses one of the patterns, else something that makes nothing."""
         used = {feature.pattern for feature in self.features.values()}
-        return stack(scope, id, *a, **k) if used.intersection(patterns) else None
+        return stack if used.intersection(patterns) else lambda *_, **__: None
 
 
 def _text(node: Node, key: str, default: str) -> str:

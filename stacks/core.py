@@ -37,7 +37,7 @@ class CoreStack(Stack):
         self._routes()
         self._share()
 
-    def environment(self) -> dict[str, str]:
+    def function_environment(self) -> dict[str, str]:
         """What every function and service needs to find the core."""
         return {
             "LOG_TABLE": self.log.table_name,
@@ -104,7 +104,7 @@ class CoreStack(Stack):
             asset="http",
             handler="functions.http.front_door.handler",
             description="Tickets, sessions and publishing",
-            environment=self.environment(),
+            environment=self.function_environment(),
         )
         self.log.grant(function, "dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:BatchWriteItem")
         self.access.grant(function, "dynamodb:PutItem", "dynamodb:UpdateItem")

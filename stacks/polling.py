@@ -40,7 +40,7 @@ class PollingStack(Stack):
             asset="http",
             handler="functions.http.reads.handler",
             description="Reads of topics by polling",
-            environment=self._core.environment(),
+            environment=self._core.function_environment(),
         )
         self._core.log.grant(function, "dynamodb:GetItem", "dynamodb:Query")
         self._core.secret.grant_read(function)

@@ -122,7 +122,7 @@ def function(asset: Path, handler: str, environment: Mapping[str, str]) -> Itera
 def http_event(
     method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None, body: str | None = None
 ) -> dict[str, Any]:
-    """An HTTP API event, payload format 2.0 (docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html)."""
+    """An HTTP API event in payload format 2.0, made from tests/events/http_api_v2.json."""
     event: dict[str, Any] = json.loads((ROOT / "tests/events/http_api_v2.json").read_text())
     event |= {"rawPath": path, "rawQueryString": query, "body": body}
     event["headers"] |= {name.lower(): value for name, value in (headers or {}).items()}

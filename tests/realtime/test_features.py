@@ -1,6 +1,7 @@
 """features.toml: strict, and each refusal says where and what to write instead."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_units_are_read(tmp_path: Path) -> None:
         ({"direction": "both"}, "websocket"),
     ],
 )
-def test_least_pattern_that_meets_the_needs_is_recommended(needs: dict[str, object], pattern: str) -> None:
+def test_least_pattern_that_meets_the_needs_is_recommended(needs: dict[str, Any], pattern: str) -> None:
     """Without `pattern`, direction and latency decide."""
     assert recommended(feature(**needs)) == pattern
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 Templates = dict[str, dict[str, Any]]
 
 
-def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins: tuple[Any, ...] = (), **context: str) -> Templates:
+def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins: tuple[Any, ...] = (), **context: Any) -> Templates:
     """Templates by stack, for a features file and context keys (with _ for -, after realtime:)."""
     install(Target("3.14", "arm64"))
     keys = json.loads((ROOT / "cdk.json").read_text())["context"] | {"features": str(features)}
@@ -27,7 +27,7 @@ def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins:
         cdk.Validations.of(app).add_plugins(*plugins)
     config = Config.of(app)
     core = CoreStack(app, "CoreStack", config=config)
-    config.when_any(("polling", "fallback"), PollingStack, app, "PollingStack", core=core)
+    config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core)
     app.synth()
     return {file.name.removesuffix(".template.json"): json.loads(file.read_text()) for file in sorted(folder.glob("*.template.json"))}
 

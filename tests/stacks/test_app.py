@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -34,12 +35,8 @@ def test_cfn_lint_is_clean(templates: Templates, tmp_path: Path) -> None:
     """cfn-lint over every template. W3005 is about the DependsOn that CDK itself writes beside a reference."""
     for name, template in templates.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(template))
-    done = subprocess.run(
-        [Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W3005", *sorted(tmp_path.glob("*.json"))],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    command: list[str | Path] = [Path(sys.executable).with_name("cfn-lint"), *sorted(tmp_path.glob("*.json")), "--ignore-checks", "W3005"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
@@ -79,7 +76,7 @@ def test_issuer_must_be_https() -> None:
 
 def test_issuer_reaches_the_functions(tmp_path: Path) -> None:
     """With an OpenID Connect issuer in the context, functions verify its tokens."""
-    oidc = {"oidc_issuer": "https://i", "oidc_audience": "a", "oidc_jwks": "https://i/keys"}
+    oidc: dict[str, Any] = {"oidc_issuer": "https://i", "oidc_audience": "a", "oidc_jwks": "https://i/keys"}
     made = synthesize(tmp_path, POLLING, **oidc)["CoreStack"]["Resources"]
     variables = next(r["Properties"]["Environment"]["Variables"] for r in made.values() if r["Type"] == "AWS::Lambda::Function")
     assert (variables["OIDC_ISSUER"], variables["OIDC_AUDIENCE"], variables["OIDC_JWKS_URL"]) == ("https://i", "a", "https://i/keys")

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,11 @@ def staged(target: Target) -> Path:
 
 
 @pytest.fixture
-def environment(endpoint: Endpoint, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+def environment(endpoint: Endpoint, request: pytest.FixtureRequest) -> dict[str, str]:
     """The variables that the stacks set, for tables on the local endpoint."""
     endpoint.tables(request.node.name)
     secret = endpoint.client("secretsmanager").create_secret(Name=request.node.name, SecretString=SECRET)
-    yield {
+    return {
         "LOG_TABLE": f"{request.node.name}-log",
         "ACCESS_TABLE": f"{request.node.name}-access",
         "SECRET_ARN": secret["ARN"],

@@ -1,10 +1,15 @@
 """The HTTP application over an in-memory log, and tokens of every kind."""
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from local.process import Child, port_is_free, stop
 from realtime.features import Features
 from realtime.log import Log
 from realtime.memory import MemoryCounters, MemoryStore, MemoryTickets
@@ -15,8 +20,10 @@ from realtime.sessions import Sessions
 from realtime.tickets import Tickets
 from realtime.tokens import SecretVerifier, issue
 from services.http.app import create_app
+from tests.endpoint import free_port
 from tests.helpers import SECRET, Clock
 
+ROOT = Path(__file__).parents[3]
 Token = Callable[..., dict[str, str]]
 
 
@@ -37,7 +44,7 @@ def client(runtime: Runtime, clock: Clock) -> TestClient:
 def bearer() -> Token:
     """Headers of a caller: bearer("ann"), bearer("job", role="service")."""
 
-    def make(sub: str = "ann", seconds: int = 600, **claims: object) -> dict[str, str]:
+    def make(sub: str = "ann", seconds: int = 600, **claims: Any) -> dict[str, str]:
         return {"Authorization": f"Bearer {issue(SECRET, sub, seconds, **claims)}"}
 
     return make
@@ -59,3 +66,17 @@ def publish(client: TestClient, service: dict[str, str]) -> Callable[..., dict[s
         return made
 
     return send
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`python -m services.http` with an in-memory log, over real HTTP; its address."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    environment = os.environ | {"REALTIME_LOG": "memory", "REALTIME_SECRET": SECRET}
+    command = [sys.executable, "-m", "services.http", "--port", str(port), "--features", "features.toml"]
+    child = Child.start("services.http", command, environment, folder / "server.log", ROOT)
+    try:
+        child.wait_until(lambda: not port_is_free(port))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop([child.popen.pid])

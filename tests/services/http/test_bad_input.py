@@ -10,7 +10,6 @@ from starlette.testclient import TestClient
 from realtime.cursor import START
 from realtime.errors import Code, RealtimeError
 from realtime.runtime import Runtime
-from realtime.tokens import issue
 from tests.helpers import SECRET
 from tests.services.http.conftest import Token
 
@@ -108,12 +107,12 @@ def token(**changes: object) -> str:
         f"Bearer {token(nbf=time.time() + 600)}",
         f"Bearer {jwt.encode({'sub': 'a', 'aud': 'realtime', 'exp': time.time() + 60}, 'another-secret-0123456789abcdef01', 'HS256')}",
         f"Bearer {jwt.encode({'sub': 'a', 'aud': 'realtime', 'exp': time.time() + 60}, SECRET * 2, 'HS512')}",
-        f"Bearer {jwt.encode({'sub': 'a', 'aud': 'realtime', 'exp': time.time() + 60}, None, 'none')}",
+        f"Bearer {jwt.encode({'sub': 'a', 'aud': 'realtime', 'exp': time.time() + 60}, '', 'none')}",
     ],
 )
 def test_wrong_token_is_401(client: TestClient, runtime: Runtime, authorization: str) -> None:
     """Missing, malformed, expired, unsigned, signed by another or meant for another purpose."""
-    headers = {"Authorization": authorization.encode("latin-1")} if authorization else {}
+    headers = {b"Authorization": authorization.encode("latin-1")} if authorization else {}
     for method, path in (("GET", "/topics/alerts"), ("POST", "/topics/ticker/events"), ("POST", "/tickets"), ("POST", "/sessions")):
         answer = client.request(method, path, json=NOTE if method == "POST" else None, headers=headers)
         assert code(answer) == (401, "unauthorized")

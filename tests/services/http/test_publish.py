@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from tests.helpers import Clock
@@ -68,7 +69,10 @@ def test_event_over_the_features_size_is_413(client: TestClient, bearer: Token) 
 
 def test_caller_over_the_limit_waits(client: TestClient, bearer: Token, clock: Clock) -> None:
     """limits.publish: the fourth in a minute is 429 with Retry-After; another caller is not touched; later it works again."""
-    send = lambda sub: client.post("/topics/chat/lobby/events", json={"type": "any", "data": 1}, headers=bearer(sub))  # noqa: E731
+
+    def send(sub: str) -> Response:
+        return client.post("/topics/chat/lobby/events", json={"type": "any", "data": 1}, headers=bearer(sub))
+
     assert [send("ann").status_code for _ in range(4)] == [201, 201, 201, 429]
     assert int(send("ann").headers["retry-after"]) >= 1
     assert send("bob").status_code == 201

@@ -1,0 +1,1 @@
+"""What the product costs, measured here: start of the functions, time of a request, capacity units, shared polling."""

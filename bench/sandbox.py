@@ -1,0 +1,118 @@
+"""A folder and an environment like Lambda's: the asset in front, the runtime's boto3 behind it, nothing else of this machine.
+
+What Lambda does and this repeats: the runtime's own packages are byte-compiled; the asset is not and cannot be, since it
+is read-only. So every cold start compiles all the source that it imports, ours and FastAPI's alike.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.deploy import prepare, target
+from local.places import REGION, ROOT, LocalError
+from local.progress import step
+from realtime.features import load
+from stacks.assets import stage
+
+SCRATCH = ROOT / ".local" / "bench"
+RUNTIME = ROOT / ".local" / "bench-runtime"
+PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+"""The interpreter itself: that of .venv would bring its packages along."""
+
+PROCESS_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """`task` is the function's staged asset; `bare` has the same dependencies and, for comparison, the least that serves."""
+
+    task: Path
+    bare: Path
+
+    def run(self, folder: Path, arguments: list[str], variables: Mapping[str, str] | None = None) -> str:
+        """What a fresh process prints whose code is in `folder`; `LocalError` if it fails or takes over 300 s."""
+        command = [str(PYTHON), "-S", *arguments]
+        environment = self._environment(folder) | dict(variables or {})
+        return _output(command, folder, environment)
+
+    def _environment(self, folder: Path) -> dict[str, str]:
+        """All variables of the process: what the stacks set, and dummy credentials."""
+        return {
+            "PYTHONPATH": f"{folder}:{RUNTIME}",
+            "PYTHONSAFEPATH": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LANG": "C.UTF-8",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "FEATURES": "features.toml",
+            "LOG_TABLE": "log",
+            "ACCESS_TABLE": "access",
+            "SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench",
+            "ORIGINS": "",
+        }
+
+
+@contextmanager
+def sandbox() -> Iterator[Sandbox]:
+    """Both folders, in a temporary one, staged from the sources as they are now."""
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH, prefix="sandbox-") as folder:
+        made = Sandbox(Path(folder) / "task", Path(folder) / "bare")
+        with step("installing and staging what the functions need"):
+            prepare()
+            _install_runtime()
+            _fill(made)
+        yield made
+
+
+def _fill(made: Sandbox) -> None:
+    features = ROOT / "features.toml"
+    staged, _ = stage(target(), "http", features, [f.schema_file for f in load(features).values() if f.schema_file])
+    _link(staged, made.task)
+    _link(target().folder / "http.dependencies", made.bare)
+    for place in (made.task, made.bare):
+        (place / "bench").mkdir()
+        for name in ("__init__", "bare_import", "bare_read", "warm_worker"):
+            shutil.copy(ROOT / "bench" / f"{name}.py", place / "bench")
+
+
+def _link(source: Path, copy: Path) -> None:
+    """A copy without byte-code, whoever may have left some in the source."""
+    shutil.copytree(source, copy, copy_function=os.link, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _install_runtime() -> None:
+    """boto3 and what it needs, as uv.lock says, byte-compiled: what the Lambda runtime has in /var/runtime."""
+    stamp, digest = RUNTIME / ".lock-digest", hashlib.sha256((ROOT / "uv.lock").read_bytes() + str(PYTHON).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    shutil.rmtree(RUNTIME, ignore_errors=True)
+    RUNTIME.mkdir(parents=True)
+    requirements = RUNTIME / "requirements.txt"
+    uv = [sys.executable, "-m", "uv", "--quiet"]
+    for command in (
+        [*uv, "export", "--frozen", "--only-group", "runtime", "--no-emit-package", "awslambdaric", "--output-file", str(requirements)],
+        [*uv, "pip", "install", "--no-deps", "--python", str(PYTHON), "--target", str(RUNTIME), "--requirement", str(requirements)],
+        [str(PYTHON), "-m", "compileall", "-q", str(RUNTIME)],
+    ):
+        _output(command, ROOT, os.environ)
+    stamp.write_text(digest)
+
+
+def _output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
+    what = " ".join(command)[:120]
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True, timeout=PROCESS_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise LocalError(f"{what} took longer than {PROCESS_SECONDS} s") from None
+    if done.returncode:
+        raise LocalError(f"{what} failed: {done.stderr.strip()[-2000:]}")
+    return done.stdout
