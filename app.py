@@ -2,14 +2,15 @@
 
 import aws_cdk as cdk
 
-from stacks.config import Config
+from stacks.config import Config, plain_errors
 from stacks.core import CoreStack
 from stacks.polling import PollingStack
 
-app = cdk.App()
-config = Config.of(app)
+with plain_errors():
+    app = cdk.App()
+    config = Config.of(app)
 
-core = CoreStack(app, "CoreStack", config=config, description="Event log, tickets, sessions and publishing")
-polling = config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core, description="Reads by polling")
+    core = CoreStack(app, "CoreStack", config=config, description="Event log, tickets, sessions and publishing")
+    polling = config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core, description="Reads by polling")
 
-app.synth()
+    app.synth()

@@ -11,9 +11,8 @@ from pathlib import Path
 from string import Template
 from tempfile import TemporaryDirectory
 
-from bench.ports import free_port
 from local.places import ROOT, LocalError
-from local.process import Child, port_is_free, stop
+from local.process import Child, free_port, port_is_free, stop
 
 _BENCH = Path(__file__).parent
 

@@ -4,11 +4,9 @@ What Lambda does and this repeats: the runtime's own packages are byte-compiled;
 is read-only. So every cold start compiles all the source that it imports, ours and FastAPI's alike.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,15 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.deploy import prepare, target
+from local.lambda_like import PYTHON, provided
 from local.places import REGION, ROOT, LocalError
 from local.progress import step
 from realtime.features import load
 from stacks.assets import stage
 
 SCRATCH = ROOT / ".local" / "bench"
-RUNTIME = ROOT / ".local" / "bench-runtime"
-PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-"""The interpreter itself: that of .venv would bring its packages along."""
 
 PROCESS_SECONDS = 300
 
@@ -45,7 +41,7 @@ class Sandbox:
     def _environment(self, folder: Path) -> dict[str, str]:
         """All variables of the process: what the stacks set, and dummy credentials."""
         return {
-            "PYTHONPATH": f"{folder}:{RUNTIME}",
+            "PYTHONPATH": f"{folder}:{provided()}",
             "PYTHONSAFEPATH": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LANG": "C.UTF-8",
@@ -68,7 +64,7 @@ def sandbox() -> Iterator[Sandbox]:
         made = Sandbox(Path(folder) / "task", Path(folder) / "bare")
         with step("installing and staging what the functions need"):
             prepare()
-            _install_runtime()
+            provided()
             _fill(made)
         yield made
 
@@ -87,24 +83,6 @@ def _fill(made: Sandbox) -> None:
 def _link(source: Path, copy: Path) -> None:
     """A copy without byte-code, whoever may have left some in the source."""
     shutil.copytree(source, copy, copy_function=os.link, ignore=shutil.ignore_patterns("__pycache__"))
-
-
-def _install_runtime() -> None:
-    """boto3 and what it needs, as uv.lock says, byte-compiled: what the Lambda runtime has in /var/runtime."""
-    stamp, digest = RUNTIME / ".lock-digest", hashlib.sha256((ROOT / "uv.lock").read_bytes() + str(PYTHON).encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == digest:
-        return
-    shutil.rmtree(RUNTIME, ignore_errors=True)
-    RUNTIME.mkdir(parents=True)
-    requirements = RUNTIME / "requirements.txt"
-    uv = [sys.executable, "-m", "uv", "--quiet"]
-    for command in (
-        [*uv, "export", "--frozen", "--only-group", "runtime", "--no-emit-package", "awslambdaric", "--output-file", str(requirements)],
-        [*uv, "pip", "install", "--no-deps", "--python", str(PYTHON), "--target", str(RUNTIME), "--requirement", str(requirements)],
-        [str(PYTHON), "-m", "compileall", "-q", str(RUNTIME)],
-    ):
-        _output(command, ROOT, os.environ)
-    stamp.write_text(digest)
 
 
 def _output(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:

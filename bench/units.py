@@ -47,8 +47,8 @@ class Goal:
 
 def run() -> Report:
     """Mean of ten operations of each kind."""
-    with step("units: counting on MiniStack"), ministack() as url:
-        dynamodb = client(url)
+    with step("units: counting on MiniStack"), ministack() as places:
+        dynamodb = client(places)
         runtime, meter = _runtime(dynamodb), Meter(dynamodb)
         figures = [figure for what, operation, goal in _operations(runtime) for figure in _count(meter, what, operation, goal)]
     return Report(

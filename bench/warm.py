@@ -16,6 +16,7 @@ from bench.compare import compare
 from bench.ministack import LOG_TABLE, client, ministack
 from bench.report import Figure, Report
 from bench.sandbox import Sandbox, sandbox
+from local.places import Places
 from local.progress import step
 from realtime.cursor import Cursor
 from realtime.dynamo import DynamoStore
@@ -34,19 +35,19 @@ Blocks = dict[str, dict[str, list[float]]]
 
 def run() -> Report:
     """Median of 11 blocks of 300 calls each, alternating."""
-    with sandbox() as place, ministack() as url:
-        cases, answer = _prepare(url)
+    with sandbox() as place, ministack() as places:
+        cases, answer = _prepare(places)
         with step(f"warm: {BLOCKS} blocks of {CALLS} calls a handler and case, against MiniStack"):
-            real = _measure(place, cases, url, None)
+            real = _measure(place, cases, places.endpoint, None)
         with step("warm: the same without DynamoDB"):
-            stubbed = _measure(place, [case for case in cases if case["bare"]], url, answer)
+            stubbed = _measure(place, [case for case in cases if case["bare"]], places.endpoint, answer)
     figures = [*_figures(real, "MiniStack", GOAL), *_figures(stubbed, "stub, no DynamoDB", None)]
     return Report(f"median of {BLOCKS} blocks of {CALLS} calls, alternating; one process, DynamoDB on this machine", tuple(figures))
 
 
-def _prepare(url: str) -> tuple[list[Case], dict[str, Any]]:
+def _prepare(places: Places) -> tuple[list[Case], dict[str, Any]]:
     """Fill the log; return the cases, and the head of metrics as GetItem answers it."""
-    features, dynamodb = load(FEATURES), client(url)
+    features, dynamodb = load(FEATURES), client(places)
     log = Log(DynamoStore(dynamodb, LOG_TABLE))
     (newest,) = log.append(features.topic("metrics"), [NewEvent.of("figures", {"orders": 41, "cds": 97, "revenue": 1342.5})])
     ticks = [log.append(features.topic("ticker"), [NewEvent.of("tick", {"n": n})])[0] for n in range(12)]

@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
 
 from local.places import REGION, ROOT, LocalError, Places
-from local.process import Child
+from local.process import Child, free_port, stop
 
 ENVIRONMENT = ROOT / ".local" / "ministack"
 PYTHON = ENVIRONMENT / "bin" / "python"
@@ -67,6 +68,19 @@ def ready(places: Places) -> bool:
         connection.close()
 
 
+@contextmanager
+def running(folder: Path) -> Iterator[Places]:
+    """One of its own on a free port, for tests and benches; ended with the block."""
+    places = Places(folder, free_port(), free_port())
+    install()
+    child = start(places)
+    try:
+        child.wait_until(lambda: ready(places))
+        yield places
+    finally:
+        stop([child.popen.pid])
+
+
 def known_types() -> frozenset[str]:
     """The resource types that it can create; asked once per installation."""
     cache = ENVIRONMENT / "known-types.json"
@@ -81,7 +95,7 @@ def put_back(places: Places, assembly: Path) -> None:
     for stack, logical_id, resource in _resources(assembly):
         properties = resource["Properties"]
         if resource["Type"] == "AWS::ApiGatewayV2::Api" and "CorsConfiguration" in properties:
-            _client(places, "apigatewayv2").update_api(
+            client(places, "apigatewayv2").update_api(
                 ApiId=_physical_id(places, stack, logical_id), CorsConfiguration=properties["CorsConfiguration"]
             )
         if ttl := properties.get("TimeToLiveSpecification"):
@@ -89,9 +103,9 @@ def put_back(places: Places, assembly: Path) -> None:
 
 
 def _enable_ttl(places: Places, table: str, attribute: str) -> None:
-    client = _client(places, "dynamodb")
-    if client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"] != "ENABLED":
-        client.update_time_to_live(TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute})
+    dynamodb = client(places, "dynamodb")
+    if dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["TimeToLiveStatus"] != "ENABLED":
+        dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute})
 
 
 def _resources(assembly: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -102,12 +116,13 @@ def _resources(assembly: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _physical_id(places: Places, stack: str, logical_id: str) -> str:
-    answer = _client(places, "cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
+    answer = client(places, "cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
     found: str = answer["StackResourceDetail"]["PhysicalResourceId"]
     return found
 
 
-def _client(places: Places, service: str) -> Any:
+def client(places: Places, service: str) -> Any:
+    """A boto3 client for it."""
     return boto3.client(  # type: ignore[call-overload]
         service,
         endpoint_url=places.endpoint,

@@ -17,6 +17,7 @@ from local.assembly import LeftOut
 from local.places import ROOT, LocalError, Places
 from local.process import Child, alive, port_is_free, stop
 from local.progress import console, step
+from realtime.features import FeaturesError, load
 
 Outputs = dict[str, dict[str, str]]
 
@@ -162,8 +163,10 @@ def _marker(name: str) -> str:
 def _check(features: Path) -> None:
     if not deploy.CDK.exists():
         raise LocalError("the CDK command line is not installed: run make up, or npm ci")
-    if not features.exists():
-        raise LocalError(f"{features} does not exist: name a features file with --features")
+    try:
+        load(features).check_schemas()
+    except FeaturesError as error:
+        raise LocalError(str(error)) from None
 
 
 def _check_ports(places: Places) -> None:

@@ -1,13 +1,16 @@
 """What a deployment can choose: the features file and a few context keys of cdk.json (or `-c key=value`)."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from constructs import Construct, Node
 
-from realtime.features import Features, Pattern, load
+from realtime.features import Features, FeaturesError, Pattern, load
+from stacks.assets import AssetError
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=Construct)
@@ -50,6 +53,15 @@ class Config:
         """The stack's class if a feature uses one of the patterns, else something that makes nothing."""
         used = {feature.pattern for feature in self.features.values()}
         return stack if used.intersection(patterns) else lambda *_, **__: None
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """End the synth with the sentence of a mistake in the configuration, without a traceback."""
+    try:
+        yield
+    except (ConfigError, FeaturesError, AssetError) as error:
+        sys.exit(f"error: {error}")
 
 
 def _text(node: Node, key: str, default: str) -> str:

@@ -8,11 +8,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from local.endpoint import running
+from local.tables import make_log_table
 from realtime.features import Features, load
 from realtime.log import Log, Store
 from realtime.memory import MemoryStore
-from tests.endpoint import Endpoint, running
-from tests.helpers import Clock, make_log_table
+from tests.endpoint import Endpoint
+from tests.helpers import Clock
 
 os.environ.update(  # whatever this machine has configured: no test may reach a real account
     AWS_ACCESS_KEY_ID="test",
@@ -58,5 +60,5 @@ def features(tmp_path: Path) -> Features:
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """One MiniStack for all tests that ask for it; each makes tables of its own."""
-    with running(tmp_path_factory.mktemp("endpoint")) as found:
-        yield found
+    with running(tmp_path_factory.mktemp("endpoint")) as places:
+        yield Endpoint(places)

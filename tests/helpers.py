@@ -1,13 +1,9 @@
 """Small makers that keep tests short."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from realtime.event import NewEvent
 from realtime.features import Feature, Topic
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
 
 SECRET = "a-secret-of-tests-only-0123456789abcdef"
 
@@ -35,21 +31,3 @@ def topic(name: str = "news", **keys: Any) -> Topic:
 
 def event(data: object = 1, type: str = "note") -> NewEvent:
     return NewEvent.of(type, data)
-
-
-def make_log_table(client: "DynamoDBClient", name: str = "log") -> None:
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "topic", "KeyType": "HASH"}, {"AttributeName": "entry", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": "topic", "AttributeType": "S"}, {"AttributeName": "entry", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-
-
-def make_access_table(client: "DynamoDBClient", name: str = "access") -> None:
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )

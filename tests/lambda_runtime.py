@@ -5,12 +5,10 @@ provides (boto3 and awslambdaric); nothing of this project's virtual environment
 an import error here, as it would be there.
 """
 
-import hashlib
 import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,25 +17,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from local.lambda_like import PYTHON, provided
+
 ROOT = Path(__file__).parent.parent
 SECONDS = 30
 
 _PREFIX = "/2018-06-01/runtime"
 _BOOTSTRAP = "from awslambdaric.__main__ import main; import sys; main(['awslambdaric', sys.argv[1]])"
-
-
-def provided() -> Path:
-    """A folder with what the Lambda runtime provides, from uv.lock; installed once."""
-    digest = hashlib.sha256((ROOT / "uv.lock").read_bytes() + sys.version.encode()).hexdigest()[:16]
-    folder = ROOT / ".local" / f"lambda-runtime-{digest}"
-    if not folder.exists():
-        requirements = folder.with_suffix(".txt")
-        folder.parent.mkdir(exist_ok=True)
-        _uv("export", "--frozen", "--only-group", "runtime", "--no-header", "--output-file", str(requirements))
-        fresh = folder.with_suffix(f".{os.getpid()}")
-        _uv("pip", "install", "--compile-bytecode", "--target", str(fresh), "--requirement", str(requirements))
-        fresh.rename(folder)
-    return folder
 
 
 class RuntimeApi:
@@ -109,8 +95,7 @@ def function(asset: Path, handler: str, environment: Mapping[str, str]) -> Itera
         "AWS_SECRET_ACCESS_KEY": "test",
         **environment,
     }
-    interpreter = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    process = subprocess.Popen([interpreter, "-S", "-c", _BOOTSTRAP, handler], cwd=asset, env=clean)
+    process = subprocess.Popen([PYTHON, "-S", "-c", _BOOTSTRAP, handler], cwd=asset, env=clean)
     try:
         yield api
     finally:
@@ -138,7 +123,3 @@ def _invocation_headers(invocation: str) -> dict[str, str]:
         "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:123456789012:function:tested",
         "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
     }
-
-
-def _uv(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=ROOT, check=True)

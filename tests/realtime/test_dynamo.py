@@ -8,13 +8,14 @@ import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from local.tables import make_access_table, make_log_table
 from realtime.cursor import START
 from realtime.dynamo import DynamoCounters, DynamoStore, DynamoTickets, to_append, to_item
 from realtime.errors import Code, RealtimeError
 from realtime.log import Log
 from realtime.policy import Principal
 from realtime.tickets import Grant
-from tests.helpers import event, make_access_table, make_log_table, topic
+from tests.helpers import event, topic
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

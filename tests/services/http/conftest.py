@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from local.process import Child, port_is_free, stop
+from local.process import Child, free_port, port_is_free, stop
 from realtime.features import Features
 from realtime.log import Log
 from realtime.memory import MemoryCounters, MemoryStore, MemoryTickets
@@ -20,7 +20,6 @@ from realtime.sessions import Sessions
 from realtime.tickets import Tickets
 from realtime.tokens import SecretVerifier, issue
 from services.http.app import create_app
-from tests.endpoint import free_port
 from tests.helpers import SECRET, Clock
 
 ROOT = Path(__file__).parents[3]

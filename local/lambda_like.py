@@ -1,0 +1,29 @@
+"""What the Lambda runtime provides beside a function's asset, and the interpreter alone: for clean runs of an asset."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from local.places import ROOT
+
+PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+"""The interpreter itself, to be started with -S: that of .venv would bring its packages along."""
+
+
+def provided() -> Path:
+    """A folder with boto3 and the runtime client as in Lambda's /var/runtime, byte-compiled; from uv.lock, installed once."""
+    digest = hashlib.sha256((ROOT / "uv.lock").read_bytes() + sys.version.encode()).hexdigest()[:16]
+    folder = ROOT / ".local" / f"lambda-runtime-{digest}"
+    if not folder.exists():
+        requirements, fresh = folder.with_suffix(".txt"), folder.with_suffix(f".{os.getpid()}")
+        folder.parent.mkdir(exist_ok=True)
+        _uv("export", "--frozen", "--only-group", "runtime", "--no-header", "--output-file", str(requirements))
+        _uv("pip", "install", "--no-deps", "--compile-bytecode", "--target", str(fresh), "--requirement", str(requirements))
+        fresh.rename(folder)
+    return folder
+
+
+def _uv(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=ROOT, check=True)

@@ -1,0 +1,205 @@
+"""`python -m local`, whole: deploy, publish, poll, 304, edit, redeploy, destroy, end; on ports of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from local import deploy, endpoint
+from local.places import Places
+from local.process import alive, free_port, port_is_free
+from realtime.tokens import issue
+
+ROOT = Path(__file__).parents[2]
+MINUTES = 60
+EXTRA = '\n[features.news]\npattern = "polling"\nlatency = "10s"\naccess = { read = "public", publish = "service" }\n'
+EXTRA += '\n[features.alerts]\npattern = "polling"\nlatency = "10s"\n'
+
+
+@dataclass(frozen=True)
+class Local:
+    """The command line, on a folder, ports and a features file of the test's own."""
+
+    places: Places
+    features: Path
+
+    def run(self, *arguments: str, fails: bool = False) -> str:
+        command = [sys.executable, "-m", "local", "--folder", str(self.places.folder), *arguments]
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=5 * MINUTES)
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stdout
+
+    def up(self, *, fails: bool = False) -> str:
+        ports = ["--port", str(self.places.page_port), "--endpoint-port", str(self.places.endpoint_port)]
+        return self.run("up", "--detach", "--features", str(self.features), *ports, fails=fails)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run("status", "--json"))
+        return found
+
+    @property
+    def everything_is_gone(self) -> bool:
+        ports = self.places.endpoint_port, self.places.page_port
+        return all(port_is_free(port) for port in ports)
+
+
+def make(folder: Path) -> Local:
+    shutil.copytree(ROOT / "schemas", folder / "schemas")
+    (folder / "features.toml").write_text((ROOT / "features.toml").read_text() + EXTRA)
+    return Local(Places(folder / "run", free_port(), free_port()), folder / "features.toml")
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    made = make(tmp_path_factory.mktemp("local"))
+    try:
+        made.up()
+        yield made
+    finally:
+        made.run("down")
+
+
+@pytest.fixture(scope="module")
+def door(local: Local) -> Iterator[httpx2.Client]:
+    """The deployed front door, with a service's token that the deployed secret signed."""
+    outputs = local.status["outputs"]["CoreStack"]
+    secret = endpoint.client(local.places, "secretsmanager").get_secret_value(SecretId=outputs["SecretArn"])["SecretString"]
+    headers = {"Authorization": f"Bearer {issue(secret, 'job', 600, role='service')}"}
+    with httpx2.Client(base_url=local.status["endpoints"]["front_door"], headers=headers, timeout=30) as client:
+        yield client
+
+
+def publish(door: httpx2.Client, data: object, topic: str = "news") -> dict[str, Any]:
+    answer = door.post(f"/topics/{topic}/events", json={"type": "note", "data": data})
+    assert answer.status_code == 201, answer.text
+    event: dict[str, Any] = answer.json()
+    return event
+
+
+def test_status_names_what_runs_and_what_was_left_out(local: Local) -> None:
+    """For programs: endpoints, processes, and the list of resources that the local endpoint did not get."""
+    status = local.status
+    assert status["running"]
+    assert {p["name"] for p in status["processes"] if p["alive"]} == {"supervisor", "ministack", "page", "orders"}
+    assert set(status["endpoints"]) == {"page", "aws", "front_door"}
+    assert status["left_out"] == []
+
+
+def test_published_event_is_polled_and_then_304(door: httpx2.Client) -> None:
+    """Through the deployed Lambdas: publish, read, and nothing new."""
+    event = publish(door, {"text": "é"})
+    page = door.get("/topics/news", params={"after": "0-0"})
+    assert page.json()["events"][-1] == {**event, "prev": page.json()["events"][-1]["prev"]}
+    again = door.get("/topics/news", params={"after": page.json()["cursor"]}, headers={"If-None-Match": page.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_page_shows_figures_that_come_from_the_lambda(local: Local) -> None:
+    """The page's own origin serves it and passes the front door on; the orders job has published."""
+    with httpx2.Client(base_url=local.places.page) as page:
+        assert "<html" in page.get("/").text
+        deadline = time.monotonic() + 30
+        while (figures := page.get("/topics/metrics").json())["data"] is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert {"at", "orders", "cds", "revenue"} == set(figures["data"])
+
+
+def test_browser_of_another_origin_is_answered(door: httpx2.Client) -> None:
+    """CORS as the template has it."""
+    asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET"}
+    answer = door.request("OPTIONS", "/topics/news", headers=asked)
+    assert "if-none-match" in answer.headers["access-control-allow-headers"]
+    assert "etag" in door.get("/topics/news", headers=asked).headers["access-control-expose-headers"].lower()
+
+
+def test_ttl_is_on_as_in_the_template(local: Local) -> None:
+    """The local endpoint drops it from the template; it is put back."""
+    client = endpoint.client(local.places, "dynamodb")
+    for table in (local.status["outputs"]["CoreStack"][name] for name in ("LogTable", "AccessTable")):
+        assert client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]["AttributeName"] == "expires"
+
+
+def test_wrong_requests_get_the_table_s_errors(door: httpx2.Client) -> None:
+    """Deployed as in the unit tests: problems, never a 500."""
+    assert door.get("/topics/nothing").json()["code"] == "unknown_topic"
+    assert door.get("/topics/alerts", headers={"Authorization": "Bearer x"}).json()["code"] == "unauthorized"
+    assert door.post("/topics/news/events", content=b"[" * 100_000).json()["code"] == "invalid"
+    assert door.post("/topics/news/events", content=b"x" * 1_000_000).json()["code"] == "too_large"
+
+
+def test_edit_is_redeployed_and_the_log_stays(local: Local, door: httpx2.Client) -> None:
+    """A second `up` deploys what changed, a third finds nothing to do; cursors go on."""
+    before = publish(door, "before")
+    local.features.write_text(local.features.read_text().replace('latency = "10s"', 'latency = "20s"'))
+    assert "what changed was deployed" in local.up()
+    assert door.get("/topics/news").headers["poll-after"] == "20"
+    page = door.get("/topics/news", params={"after": f"{before['epoch']}-{before['seq']}"}).json()
+    assert page["recovered"]
+    local.up()
+    log = (local.places.folder / "logs/cdk-deploy.log").read_text()
+    assert log.count("(no changes)") == 2
+
+
+def test_destroy_leaves_nothing(local: Local) -> None:
+    """`cdk destroy` removes stacks and tables."""
+    deploy.destroy(local.places)
+    assert endpoint.client(local.places, "dynamodb").list_tables()["TableNames"] == []
+    assert {s["StackName"] for s in endpoint.client(local.places, "cloudformation").describe_stacks()["Stacks"]} == {"CDKToolkit"}
+
+
+def test_dead_child_ends_everything_with_a_sentence(local: Local) -> None:
+    """When the page's process dies, the rest does not linger, and the log says which and why."""
+    page = next(p["pid"] for p in local.status["processes"] if p["name"] == "page")
+    supervisor = next(p["pid"] for p in local.status["processes"] if p["name"] == "supervisor")
+    os.kill(page, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while alive(supervisor, "local") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert local.everything_is_gone
+    assert "page ended with code -9" in (local.places.folder / "logs/up.log").read_text()
+    assert not local.status["running"]
+
+
+def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
+    """In the foreground, SIGINT stops every process and leaves no port open; in the middle of a start, too."""
+    local = make(tmp_path)
+    ports = ["--port", str(local.places.page_port), "--endpoint-port", str(local.places.endpoint_port)]
+    command = [sys.executable, "-m", "local", "--folder", str(local.places.folder), "up", "--features", str(local.features), *ports]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while port_is_free(local.places.endpoint_port) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 0
+    assert local.everything_is_gone
+
+
+def test_taken_port_is_told(local: Local) -> None:
+    """Which port, and what to do; nothing is started."""
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", local.places.page_port))
+        taken.listen()
+        told = local.up(fails=True)
+    assert f"port {local.places.page_port} is taken" in told
+    assert port_is_free(local.places.endpoint_port)
+
+
+def test_failed_deploy_stops_cleanly(tmp_path: Path) -> None:
+    """A features file that is wrong is one clear message, and nothing runs after it."""
+    local = make(tmp_path)
+    local.features.write_text("[features.a]\npatern = 'polling'\n")
+    assert "unknown key: did you mean pattern?" in local.up(fails=True)
+    assert local.everything_is_gone
