@@ -15,6 +15,7 @@ import boto3
 
 from local.places import REGION, ROOT, LocalError, Places
 from local.process import Child, free_port, stop
+from stacks.assets import AssetError, uv
 
 ENVIRONMENT = ROOT / ".local" / "ministack"
 PYTHON = ENVIRONMENT / "bin" / "python"
@@ -28,12 +29,11 @@ print(json.dumps(sorted(_RESOURCE_HANDLERS)))
 
 def install() -> None:
     """Make MiniStack's environment what uv.lock says; half a second when it already is."""
-    command = [sys.executable, "-m", "uv", "sync", "--quiet", "--frozen", "--only-group", "ministack", "--python", sys.executable]
-    environment = os.environ | {"UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT), "UV_COMPILE_BYTECODE": "1"}
-    environment.pop("VIRTUAL_ENV", None)
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise LocalError(f"MiniStack could not be installed: {done.stderr.strip().splitlines()[-1]}")
+    where = {"UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT), "UV_COMPILE_BYTECODE": "1"}
+    try:
+        uv("sync", "--frozen", "--only-group", "ministack", "--python", sys.executable, **where)
+    except AssetError as error:
+        raise LocalError(f"MiniStack could not be installed: {error}") from None
 
 
 def start(places: Places) -> Child:

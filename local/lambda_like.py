@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 from local.places import ROOT
+from stacks.assets import uv
 
 PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
 """The interpreter itself, to be started with -S: that of .venv would bring its packages along."""
@@ -19,11 +19,7 @@ def provided() -> Path:
     if not folder.exists():
         requirements, fresh = folder.with_suffix(".txt"), folder.with_suffix(f".{os.getpid()}")
         folder.parent.mkdir(exist_ok=True)
-        _uv("export", "--frozen", "--only-group", "runtime", "--no-header", "--output-file", str(requirements))
-        _uv("pip", "install", "--no-deps", "--compile-bytecode", "--target", str(fresh), "--requirement", str(requirements))
+        uv("export", "--frozen", "--only-group", "runtime", "--no-header", "--output-file", str(requirements))
+        uv("pip", "install", "--no-deps", "--compile-bytecode", "--target", str(fresh), "--requirement", str(requirements))
         fresh.rename(folder)
     return folder
-
-
-def _uv(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=ROOT, check=True)

@@ -57,7 +57,7 @@ def debian(command, package):
 def step(what, command, hint=None):
     print("  ... " + what, flush=True)
     started = time.time()
-    environment = dict(os.environ, UV_PROJECT_ENVIRONMENT=VENV, UV_COMPILE_BYTECODE="1")
+    environment = dict(os.environ, UV_PROJECT_ENVIRONMENT=VENV, UV_COMPILE_BYTECODE="1", UV_SYSTEM_CERTS="1")
     environment.pop("VIRTUAL_ENV", None)
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     if done.returncode:

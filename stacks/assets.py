@@ -69,9 +69,9 @@ def install(target: Target) -> None:
         requirements, folder = _requirements(target, name), _dependencies(target, name)
         shutil.rmtree(folder, ignore_errors=True)
         target.folder.mkdir(parents=True, exist_ok=True)
-        _uv("export", "--frozen", "--only-group", asset.group, "--no-annotate", "--no-header", "--output-file", str(requirements))
+        uv("export", "--frozen", "--only-group", asset.group, "--no-annotate", "--no-header", "--output-file", str(requirements))
         platform = [] if target.wheels == "native" else ["--python-platform", _PLATFORMS[target.architecture]]
-        _uv(
+        uv(
             *("pip", "install", "--no-deps", "--only-binary", ":all:", "--python-version", target.python, *platform),
             *("--target", str(folder), "--requirement", str(requirements)),
         )
@@ -143,8 +143,12 @@ def _stamp(target: Target, name: str) -> Path:
     return target.folder / f"{name}.stamp"
 
 
-def _uv(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "uv", "--quiet", *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+def uv(*arguments: str, **variables: str) -> None:
+    """Run uv in the project, with variables of its own; `AssetError` with its words if it fails."""
+    environment = {**os.environ, "UV_SYSTEM_CERTS": "1", **variables}  # the machine's own certificates: a company may add one
+    environment.pop("VIRTUAL_ENV", None)
+    command = [sys.executable, "-m", "uv", "--quiet", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     if done.returncode:
         raise AssetError(f"uv {arguments[0]} failed: {done.stderr.strip()}")
 
