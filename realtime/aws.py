@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _SECRET_SECONDS = 300.0
+_SECRET_RETRY_SECONDS = 10.0
 _CONFIG = Config(
     connect_timeout=1,
-    read_timeout=2,
-    retries={"mode": "standard", "total_max_attempts": 3},  # with jitter, of the SDK's own
+    read_timeout=1,
+    retries={"mode": "standard", "total_max_attempts": 2},  # with jitter, of the SDK's own
     max_pool_connections=50,
     tcp_keepalive=True,
 )
 
 
 def dynamodb() -> "DynamoDBClient":
-    """A client that gives up after three tries of 1 s to connect and 2 s to answer."""
+    """A client that gives up after two tries of 1 s to connect and 1 s to answer: DynamoDB takes milliseconds."""
     return boto3.client("dynamodb", config=_CONFIG)
 
 
@@ -38,10 +39,19 @@ class StoredSecret:
 
     def __call__(self) -> str:
         if time.monotonic() >= self._until:
+            self._until = time.monotonic() + self._fetch()
+        return self._value
+
+    def _fetch(self) -> float:
+        """Fetch it and return how long to keep it; where that fails, the one that was fetched before goes on serving."""
+        try:
             client = boto3.client("secretsmanager", config=_CONFIG)
             self._value = call(client.get_secret_value, SecretId=self._arn)["SecretString"]
-            self._until = time.monotonic() + _SECRET_SECONDS
-        return self._value
+        except RealtimeError:
+            if not self._value:
+                raise
+            return _SECRET_RETRY_SECONDS
+        return _SECRET_SECONDS
 
 
 def call(operation: Callable[..., Any], **arguments: object) -> Any:

@@ -219,7 +219,9 @@ def _judge(name: str, table: object, folder: Path, features: dict[str, Feature])
         feature = feature.model_copy(update={"pattern": recommended(feature)})
     features[name] = feature
     yield from _impossible(feature, table)
-    if feature.schema_file:
+    if feature.schema_file and (Path(feature.schema_file).is_absolute() or ".." in Path(feature.schema_file).parts):
+        yield "schema", "the file must lie in the folder of this one, or below it: write a relative path without .."
+    elif feature.schema_file:
         try:
             _read_schemas(folder, feature.schema_file)
         except FeaturesError as error:

@@ -94,13 +94,15 @@ class Receipt:
 class Page:
     """What a reader gets: `events` that follow `after` without a hole; the next read goes on at `cursor`.
 
-    `recovered` False says that the reader's own cursor could not be honoured: its state must be reloaded.
+    `recovered` False says that the reader's own cursor could not be honoured: its state must be reloaded. `more` says
+    that the page ended, at its limit or at the 1 MB of a query, before the head: the next read need not wait.
     """
 
     after: Cursor
     events: tuple[Event, ...]
     cursor: Cursor
     recovered: bool
+    more: bool = False
 
     def deliveries(self) -> Iterator[tuple[Event, Cursor]]:
         """Each event with the cursor that it follows for this reader."""
@@ -183,9 +185,11 @@ class Log:
             if head:
                 self._store.retire(head, history=topic.keeps_all, receipt=self._in_window(head))
             swapped = self._store.swap(head, new)
-            if swapped.done or (swapped.head and swapped.head.id == identity and swapped.head.digest == content):
-                return self._wrote(new if swapped.done else swapped.head or new, contended=attempt > 0)
-            if swapped.repeated and self._went_in(topic, swapped.head, new):
+            if swapped.done:
+                return self._wrote(new, contended=attempt > 0)
+            if swapped.head and swapped.head.id == identity and not key:
+                return self._wrote(swapped.head, contended=True)
+            if swapped.repeated and not key and self._went_in(topic, swapped.head, new):
                 return tuple(new.unpacked())
             if self._clock() > deadline:
                 break
@@ -256,27 +260,30 @@ class Log:
 
     def newest(self, topic: Topic, seen: Cursor = START) -> Page:
         """The newest event alone, for a reader without a position; `seen` is what a cache says it already holds."""
-        head = self._store.head(topic.name, consistent=False)
-        if head is None or _ahead(seen, head):
-            head = self._store.head(topic.name, consistent=True)
-        if head is None:
-            return Page(START, (), START, recovered=False)
-        return _ending(head, 1, self._clock())
+        head = self._newest_head(topic, seen)
+        return Page(START, (), START, recovered=False) if head is None else _ending(topic, head, 1, self._clock())
 
-    def recent(self, topic: Topic, limit: int = 100) -> Page:
-        """The newest events, at most `limit`, oldest first: what a reader without a position wants to see first."""
-        head = self._store.head(topic.name, consistent=False) or self._store.head(topic.name, consistent=True)
-        if head is None:
-            return Page(START, (), START, recovered=False)
-        page = _ending(head, limit, self._clock())
+    def recent(self, topic: Topic, limit: int = 100, seen: Cursor = START) -> Page:
+        """The newest events, at most `limit`, oldest first: what a reader without a position wants to see first.
+
+        Half a unit where `seen` is the head; else the history is read consistently, one unit per 4 KB.
+        """
+        head = self._newest_head(topic, seen)
+        if head is None or seen == head.cursor:
+            return Page(seen, (), seen, recovered=False)
+        page = _ending(topic, head, limit, self._clock())
         missing = limit - len(page.events)
         if missing <= 0 or not topic.keeps_all or head.first == 1 or not page.events:
             return page
-        for consistent in (False, True):
-            older = self._store.history(topic.name, head.epoch, 1, head.first - 1, limit=missing, consistent=consistent, backward=True)
-            if older and older[0].last == head.first - 1:
-                break
+        older = self._store.history(topic.name, head.epoch, 1, head.first - 1, limit=missing, consistent=True, backward=True)
         return _extended(page, older, missing, self._clock())
+
+    def _newest_head(self, topic: Topic, seen: Cursor) -> Append | None:
+        """The head, read consistently where an eventually consistent read is missing or older than what was seen."""
+        head = self._store.head(topic.name, consistent=False)
+        if head is None or _ahead(seen, head):
+            return self._store.head(topic.name, consistent=True)
+        return head
 
     def _page(self, topic: Topic, after: Cursor, limit: int, *, consistent: bool) -> Page | None:
         """The page, or None where this read cannot honour the cursor."""
@@ -306,10 +313,10 @@ class Log:
             events.extend(part.unpacked(seq + len(events)))
             if len(events) >= limit:
                 break
-        if not events:
+        if not events or not (complete or consistent or len(events) >= limit):
             return None
         chosen = tuple(events[:limit])
-        return Page(after, chosen, chosen[-1].cursor, recovered=True)
+        return Page(after, chosen, chosen[-1].cursor, recovered=True, more=chosen[-1].seq < head.last)
 
     def _reset(self, topic: Topic) -> Page:
         head = self._store.head(topic.name, consistent=True)
@@ -325,9 +332,9 @@ def _ahead(cursor: Cursor, head: Append) -> bool:
     return cursor != START and (cursor.epoch != head.epoch or cursor.seq > head.last)
 
 
-def _ending(head: Append, limit: int, now: float) -> Page:
-    """The last `limit` events of the head, if it has not expired."""
-    events = () if head.expired(now) else tuple(head.unpacked(head.last - limit))
+def _ending(topic: Topic, head: Append, limit: int, now: float) -> Page:
+    """The last `limit` events of the head, if they have not expired; where only the newest is kept, it never does."""
+    events = () if topic.keeps_all and head.expired(now) else tuple(head.unpacked(head.last - limit))
     after = Cursor(head.epoch, head.last - len(events))
     return Page(after, events, head.cursor, recovered=False)
 

@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from realtime.log import Append, Receipt, Swapped
+from realtime.log import KEY_WINDOW_SECONDS, Append, Receipt, Swapped
 from realtime.tickets import TICKET_SECONDS, Grant, Use
 
 _last = attrgetter("last")
@@ -50,6 +50,8 @@ class MemoryStore:
                     rows.append(head)
                 del rows[: next((i for i, row in enumerate(rows) if not row.expired(head.at_ms / 1000)), len(rows))]
             if receipt:
+                while (oldest := next(iter(self._receipts.items()), None)) and _outlived(oldest[1], head):
+                    del self._receipts[oldest[0]]
                 self._receipts[head.topic, head.id] = Receipt(head.epoch, head.first, head.at_ms, head.digest)
 
     def swap(self, expected: Append | None, new: Append) -> Swapped:
@@ -59,6 +61,10 @@ class MemoryStore:
                 return Swapped(done=False, head=current)
             self._heads[new.topic] = new
             return Swapped(done=True, head=new)
+
+
+def _outlived(receipt: Receipt, head: Append) -> bool:
+    return receipt.at_ms + KEY_WINDOW_SECONDS * 1000 < head.at_ms
 
 
 class MemoryTickets:

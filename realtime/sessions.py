@@ -35,8 +35,12 @@ class Sessions:
             raise RealtimeError(Code.INVALID, "the token's claims do not fit into a cookie: use tickets, or fewer claims")
         return f"{COOKIE}={token}; Max-Age={seconds}; Path=/; HttpOnly; Secure; SameSite=Strict"
 
-    def verify(self, cookie: str, origin: str | None, host: str) -> Principal:
-        """The principal of a cookie that came from one of our own pages: same origin, or an origin on the list."""
-        if origin is not None and origin not in self._origins and origin.partition("://")[2] != host:
+    def verify(self, cookie: str, origin: str | None) -> Principal:
+        """The principal of a cookie that came from one of our own pages.
+
+        A browser sends no `Origin` with a GET to the page's own origin, so a request without one is of that origin (the
+        cookie is SameSite=Strict); any other must be on the list.
+        """
+        if origin is not None and origin not in self._origins:
             raise RealtimeError(Code.FORBIDDEN, "this origin is not on the deployment's list")
         return self._verifier.verify(cookie)

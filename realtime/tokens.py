@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 ACCESS_AUDIENCE = "realtime"
 MAX_TOKEN_BYTES = 8192  # what a header line may hold at API Gateway is 10,240 bytes for all of them
 
+MAX_SUBJECT_CHARS = 256
+"""It becomes part of a topic and of DynamoDB keys (2 KB at most)."""
+
+CLOCK_SECONDS = 10
+"""How far the issuer's clock may be from ours."""
+
 _OIDC_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 
 Secret = Callable[[], str]
@@ -89,12 +95,17 @@ def _principal(token: str, key: Callable[[], Any], algorithms: tuple[str, ...], 
             algorithms=list(algorithms),
             audience=audience,
             issuer=issuer,
+            leeway=CLOCK_SECONDS,
             options={"require": ["exp", "sub", "aud", *(["iss"] if issuer else [])]},
         )
+        expires = float(claims["exp"])
     except jwt.ExpiredSignatureError:
         raise RealtimeError(Code.UNAUTHORIZED, "the token has expired: get a new one") from None
     except jwt.PyJWKClientConnectionError:
         raise RealtimeError(Code.UNAVAILABLE, "the issuer's keys cannot be fetched just now", retry_after=5) from None
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except (jwt.PyJWTError, ValueError, OverflowError, RecursionError):
         raise RealtimeError(Code.UNAUTHORIZED, "the token is not one that this deployment accepts") from None
-    return Principal(str(claims["sub"]), float(claims["exp"]), claims)
+    sub = claims["sub"]
+    if not (1 <= len(sub) <= MAX_SUBJECT_CHARS and sub.isprintable()):
+        raise RealtimeError(Code.UNAUTHORIZED, f"the token's sub must be 1 to {MAX_SUBJECT_CHARS} printable characters")
+    return Principal(sub, expires, claims)

@@ -59,7 +59,7 @@ class CoreStack(Stack):
             time_to_live_attribute="expires",
             dynamo_stream=stream,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True),
-            removal_policy=RemovalPolicy.DESTROY,  # events are kept for hours; a new log's epoch tells every old cursor so
+            removal_policy=RemovalPolicy.DESTROY,  # DynamoDB keeps a backup of the deleted table for 35 days, since recovery is on
         )
 
     def _signing_secret(self) -> secretsmanager.Secret:

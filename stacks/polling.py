@@ -70,6 +70,7 @@ class PollingStack(Stack):
             origin=origin,
             allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
             cache_policy=self._cache_policy(),
+            origin_request_policy=cloudfront.OriginRequestPolicy.CORS_S3_ORIGIN,  # Origin and what a preflight asks, for the API to answer
             response_headers_policy=self._cors_policy(),
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
         )

@@ -16,10 +16,14 @@ from realtime.memory import MemoryStore
 from tests.endpoint import Endpoint
 from tests.helpers import Clock
 
+for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_CA_BUNDLE"]:
+    del os.environ[name]
 os.environ.update(  # whatever this machine has configured: no test may reach a real account
     AWS_ACCESS_KEY_ID="test",
     AWS_SECRET_ACCESS_KEY="test",
     AWS_DEFAULT_REGION="us-east-1",
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION="20",
 )
 

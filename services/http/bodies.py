@@ -4,6 +4,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Header, Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from realtime.errors import Code, RealtimeError
 from realtime.event import loads
@@ -21,10 +22,13 @@ class RawBody:
 
     async def __call__(self, request: Request) -> bytes:
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise RealtimeError(Code.TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise RealtimeError(Code.TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")
+        except ClientDisconnect:
+            raise RealtimeError(Code.INVALID, "the body ended before it was whole") from None
         return bytes(body)
 
 

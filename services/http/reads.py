@@ -39,7 +39,7 @@ def router(runtime: Runtime, clock: Callable[[], float] = time.time) -> APIRoute
         if_none_match = combined(request.headers.getlist("if-none-match"))
         with pace.reading():
             page = _page(runtime, found, after, limit, if_none_match)
-        now, poll_after = clock(), pace.poll_after(found.feature)
+        now, poll_after = clock(), 0 if page.more else pace.poll_after(found.feature)
         etag, modified = str(page.cursor), last_modified(page.events[-1].at_ms if page.events else None, now)
         headers = _headers(found.feature, etag, modified, poll_after)
         if not_modified(etag, modified, if_none_match, request.headers.get("if-modified-since"), now):
@@ -53,7 +53,8 @@ def router(runtime: Runtime, clock: Callable[[], float] = time.time) -> APIRoute
 def _page(runtime: Runtime, topic: Topic, after: str | None, limit: int, if_none_match: str | None) -> Page:
     if after is not None:
         return runtime.log.read(topic, Cursor.parse(after), limit)
-    return runtime.log.recent(topic, limit) if topic.keeps_all else runtime.log.newest(topic, _seen(if_none_match))
+    seen = _seen(if_none_match)
+    return runtime.log.recent(topic, limit, seen) if topic.keeps_all else runtime.log.newest(topic, seen)
 
 
 def _seen(if_none_match: str | None) -> Cursor:
@@ -71,7 +72,7 @@ def _headers(feature: Feature, etag: str, modified: str | None, poll_after: floa
     if modified:
         headers["Last-Modified"] = modified
     if feature.public:
-        headers["Cache-Control"] = f"public, max-age=0, s-maxage={math.floor(poll_after)}"
+        headers["Cache-Control"] = f"public, max-age=0, s-maxage={max(1, math.floor(poll_after))}"
     else:
         headers["Cache-Control"] = "private, no-cache"
         headers["Vary"] = "Authorization"

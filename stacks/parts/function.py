@@ -12,8 +12,8 @@ from constructs import Construct
 from stacks.assets import Target, stage
 from stacks.config import Config
 
-TIMEOUT_SECONDS = 10
-"""Twice the log's append deadline, a third of what an HTTP API waits (30 s)."""
+TIMEOUT_SECONDS = 15
+"""Half of what an HTTP API waits (30 s), and more than an append's deadline (5 s) and its slowest last attempt take."""
 
 MEMORY_MB = 1024
 """Processor time grows with memory: imports, the bulk of a cold start, take half of what they take at 512 MB."""

@@ -68,3 +68,10 @@ def test_no_header_breaks_the_parser(header: str) -> None:
 def test_list_of_tags_is_read_whole(tags: list[str], weak: bool) -> None:
     """Every tag of a well-formed list is found."""
     assert entity_tags(", ".join(f'{"W/" if weak else ""}"{tag}"' for tag in tags)) == tags
+
+
+def test_long_header_costs_no_time() -> None:
+    """A list is read once through, and only so far: white space without end is refused at once."""
+    assert entity_tags("x" + " " * 1_000_000 + "x") is None
+    assert entity_tags('"a"' + " " * 1_000_000 + "x") is None
+    assert entity_tags(", ".join(['"a"'] * 100_000)) is None

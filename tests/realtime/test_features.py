@@ -87,6 +87,8 @@ def test_pattern_left_out_is_chosen(tmp_path: Path) -> None:
         ("[features.a]\nretain = '1s'\n", "must lie between 1min and 365d"),
         ("[features.a]\naccess = { read = 'owner' }\n", "write rooms = true"),
         ("[features.a]\nschema = 'missing.json'\n", "features.a.schema: missing.json cannot be read"),
+        ("[features.a]\nschema = '../s.json'\n", "features.a.schema: the file must lie in the folder of this one"),
+        ("[features.a]\nschema = '/s.json'\n", "write a relative path without .."),
     ],
 )
 def test_mistake_is_told_with_place_and_cure(tmp_path: Path, text: str, told: str) -> None:

@@ -131,6 +131,13 @@ def test_latest_gives_the_newest_only_and_skipping_is_no_gap(log: Log) -> None:
     assert (newest.data, previous, newest.seq) == (3, cursor, 3)
 
 
+def test_feature_that_turns_to_latest_keeps_its_newest_event(log: Log, clock: Clock) -> None:
+    """A change of `keep` is one line: the newest event that was to expire now stays."""
+    log.append(ALL, [event(1)])
+    clock.now += 2 * ALL.retain_seconds
+    assert [e.data for e in log.newest(topic("news", keep="latest")).events] == [1]
+
+
 def test_latest_never_expires(log: Log, clock: Clock) -> None:
     """Point 4: the newest event is there however old it is."""
     log.append(LATEST, [event(1)])

@@ -2,7 +2,10 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
@@ -11,7 +14,7 @@ from realtime.cursor import START, Cursor
 from realtime.errors import Code, RealtimeError
 from realtime.event import Event
 from realtime.features import Topic
-from realtime.log import Append, Log, Receipt, Swapped
+from realtime.log import KEY_WINDOW_SECONDS, Append, Log, Receipt, Swapped
 from realtime.memory import MemoryStore
 from tests.helpers import Clock, event, topic
 
@@ -80,6 +83,7 @@ class LogMachine(RuleBasedStateMachine):
         self.published: list[object] = []  # data of what is in the log, in order
         self.number = 0
         self.everyone: list[Reader] = []
+        self.keys: dict[str, Event] = {}  # what each known key made last
 
     @initialize(seed=st.integers(0, 2**32), publishers=st.integers(1, 3))
     def begin(self, seed: int, publishers: int) -> None:
@@ -121,6 +125,34 @@ class LogMachine(RuleBasedStateMachine):
         self.published.append([self.number])
         assert made.seq == len(self.published)
 
+    @rule(who=st.integers(0, 2), key=st.sampled_from("abc"), body=st.integers(0, 1), repeat=st.booleans())
+    def append_with_a_known_key(self, who: int, key: str, body: int, repeat: bool) -> None:
+        """Within its window a key gives the first event again, or is refused for another body; after it, it is a new key."""
+        self.store.repeat = repeat
+        first = self.keys.get(key)
+        remembered = first is not None and self.clock.now < first.at_ms / 1000 + KEY_WINDOW_SECONDS
+        try:
+            (made,) = self.logs[who % len(self.logs)].append(self.topic, [event([key, body])], key=key)
+        except RealtimeError as error:
+            assert (error.code, remembered) == (Code.KEY_REUSED, True)
+            assert first
+            assert first.data != [key, body]
+            return
+        finally:
+            self.store.repeat = False
+        assert made.data == [key, body]
+        if remembered:
+            assert first
+            assert (made.seq, made.at_ms, made.data) == (first.seq, first.at_ms, first.data)
+            return
+        self.published.append([key, body])
+        self.keys[key] = made
+        assert made.seq == len(self.published)
+
+    @rule(seconds=st.sampled_from([1, KEY_WINDOW_SECONDS - 1, KEY_WINDOW_SECONDS]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.now += seconds
+
     @rule(who=st.integers(0, 2))
     def restarted(self, who: int) -> None:
         self.logs[who % len(self.logs)] = self.new_log()
@@ -136,10 +168,13 @@ class LogMachine(RuleBasedStateMachine):
         assert page.cursor == reader.cursor
         assert len(page.events) <= limit
 
-    @rule(limit=st.integers(1, 6))
-    def recent(self, limit: int) -> None:
-        events = self.logs[0].recent(self.topic, limit).events
-        assert [e.seq for e in events] == list(range(events[0].seq, events[-1].seq + 1)) if events else not events
+    @rule(reader=readers, limit=st.integers(1, 6))
+    def recent(self, reader: Reader, limit: int) -> None:
+        """Never older than what the reader has, and without a hole; nothing for one who has the head."""
+        page = self.logs[0].recent(self.topic, limit, reader.cursor)
+        assert page.cursor.seq >= reader.cursor.seq
+        if page.cursor != reader.cursor:
+            assert [e.seq for e in page.events] == list(range(page.cursor.seq, 0, -1))[:limit][::-1]
 
     @rule()
     def foreign_cursor(self) -> None:
@@ -175,8 +210,7 @@ class LatestMachine(LogMachine):
         assert seqs == sorted(set(seqs))
         assert [e.data for e in reader.got] == [self.published[seq - 1] for seq in seqs]
 
-    @rule(limit=st.integers(1, 6))
-    def recent(self, limit: int) -> None:
+    def recent(self) -> None:  # it is for keep = "all"
         pass
 
 
@@ -221,3 +255,47 @@ def test_lost_answer_of_a_latest_topic_is_said_not_guessed() -> None:
         assert error.code is Code.UNAVAILABLE
     else:
         raise AssertionError
+
+
+def test_key_of_a_head_that_is_older_than_its_window_is_a_new_key() -> None:
+    """A process with an outdated head in memory meets its own key there, an hour later: that is a new event."""
+    clock, store, news = Clock(), MemoryStore(), topic("news")
+    stale, other = (Log(store, clock=clock, sleep=clock.sleep) for _ in range(2))
+    stale.append(news, [event("x")])
+    other.append(news, [event("same")], key="k")
+    clock.now += 3600
+    assert stale.append(news, [event("same")], key="k")[0].seq == 3
+
+
+@pytest.mark.parametrize("keep", ["all", "latest"])
+def test_repeated_put_with_a_key_is_settled_by_the_key_alone(keep: str) -> None:
+    """The SDK repeats a put that never went in, and an old event with the same key stands where ours would: ours is appended."""
+    clock, kept = Clock(), topic("news", keep=keep)
+
+    class Throttled(MemoryStore):
+        def swap(self, expected: Append | None, new: Append) -> Swapped:
+            return replace(super().swap(expected, new), repeated=True)
+
+    store = Throttled()
+    stale, other = (Log(store, clock=clock, sleep=clock.sleep) for _ in range(2))
+    stale.append(kept, [event("x")])
+    other.append(kept, [event("old")], key="k")
+    other.append(kept, [event("y")])
+    clock.now += 3600
+    (made,) = stale.append(kept, [event("new")], key="k")
+    assert (made.seq, made.data) == (4, "new")
+    assert stale.newest(kept).events[-1].data == "new"
+
+
+def test_history_that_lags_behind_the_head_is_read_again() -> None:
+    """An eventually consistent query without its last rows is no page: the head was seen, so what leads up to it must come."""
+
+    class Lagging(MemoryStore):
+        def history(self, *place: Any, consistent: bool, **how: Any) -> Sequence[Append]:
+            rows = super().history(*place, consistent=consistent, **how)
+            return rows if consistent else rows[:1]
+
+    log, news = Log(Lagging()), topic("news")
+    for n in range(6):
+        log.append(news, [event(n)])
+    assert [e.data for e in log.read(news, START).events] == list(range(6))

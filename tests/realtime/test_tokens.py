@@ -54,7 +54,7 @@ def test_token_of_the_issuer_is_accepted(jwks: str) -> None:
     [
         oidc_token(iss="https://other"),
         oidc_token(aud="other"),
-        oidc_token(exp=time.time() - 1),
+        oidc_token(exp=time.time() - 60),
         oidc_token(kid="k2"),
         oidc_token(key=rsa.generate_private_key(public_exponent=65537, key_size=2048)),
         oidc_token(key=ec.generate_private_key(ec.SECP256R1()), algorithm="ES256"),
@@ -74,6 +74,13 @@ def test_issuer_that_does_not_answer_is_unavailable_not_unauthorized() -> None:
     with pytest.raises(RealtimeError) as refused:
         OidcVerifier("https://issuer", "app", "http://127.0.0.1:9").verify(oidc_token())
     assert refused.value.code is Code.UNAVAILABLE
+
+
+def test_clocks_may_differ_a_little() -> None:
+    """A token that was issued two seconds ahead of our clock is good."""
+    secret = "a-shared-secret-0123456789-0123456789"
+    claims = {"sub": "ann", "aud": "realtime", "iat": time.time() + 2, "exp": time.time() + 60}
+    assert SecretVerifier(lambda: secret).verify(jwt.encode(claims, secret, "HS256")).sub == "ann"
 
 
 def test_tokens_of_one_purpose_are_refused_for_another() -> None:
@@ -96,6 +103,9 @@ def test_secret_is_fetched_at_first_use_and_kept() -> None:
     assert secret() == "one"
     secret._until = 0
     assert secret() == "two"
+    client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
+    secret._until = 0
+    assert secret() == "two", "the last one goes on serving while Secrets Manager does not answer"
 
 
 @mock_aws

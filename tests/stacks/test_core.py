@@ -17,7 +17,7 @@ def test_functions_are_python_314_on_arm(templates: Templates) -> None:
     """Runtime, processor, bounded time, JSON logs into a group of their own."""
     for stack in ("CoreStack", "PollingStack"):
         (function,) = of_type(templates[stack], "AWS::Lambda::Function")
-        assert (function["Runtime"], function["Architectures"], function["Timeout"]) == ("python3.14", ["arm64"], 10)
+        assert (function["Runtime"], function["Architectures"], function["Timeout"]) == ("python3.14", ["arm64"], 15)
         assert function["LoggingConfig"]["LogFormat"] == "JSON"
         assert "LogGroup" in function["LoggingConfig"]
 

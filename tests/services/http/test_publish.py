@@ -78,3 +78,23 @@ def test_caller_over_the_limit_waits(client: TestClient, bearer: Token, clock: C
     assert send("bob").status_code == 201
     clock.now += 60
     assert send("ann").status_code == 201
+
+
+def test_rate_below_one_a_minute_is_counted_over_an_hour() -> None:
+    """10/h admits ten in an hour, not one a minute."""
+    from realtime.errors import RealtimeError
+    from realtime.memory import MemoryCounters
+    from realtime.rate import RateLimit
+    from tests.helpers import feature
+
+    clock = Clock(1_800_000_000 // 3600 * 3600)
+    rate, news = RateLimit(MemoryCounters(), clock), feature(limits={"publish": "10/h"})
+    admitted = 0
+    for _ in range(59):
+        clock.now += 60
+        try:
+            rate.admit(news, "ann")
+            admitted += 1
+        except RealtimeError as error:
+            assert error.retry_after == 3600 - clock.now % 3600
+    assert admitted == 10

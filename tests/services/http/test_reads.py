@@ -157,3 +157,21 @@ def test_broken_query_is_400(client: TestClient, query: str) -> None:
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_page_that_ends_before_the_head_is_to_be_followed_at_once(client: TestClient, publish: Publish) -> None:
+    """poll_after 0: there is more. The last page says the interval again."""
+    for n in range(3):
+        publish("ticker", n)
+    page = client.get("/topics/ticker", params={"after": "0-0", "limit": 2})
+    assert (page.json()["poll_after"], page.headers["poll-after"]) == (0, "0")
+    assert client.get("/topics/ticker", params={"after": page.json()["cursor"]}).json()["poll_after"] == 2
+
+
+def test_newest_events_are_304_for_one_who_has_them(client: TestClient, publish: Publish) -> None:
+    """keep = "all" without a cursor: the tag of the head is nothing new; a new event is a new answer."""
+    publish("ticker", 1)
+    etag = client.get("/topics/ticker").headers["etag"]
+    assert client.get("/topics/ticker", headers={"If-None-Match": etag}).status_code == 304
+    publish("ticker", 2)
+    assert client.get("/topics/ticker", headers={"If-None-Match": etag}).status_code == 200
