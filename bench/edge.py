@@ -37,6 +37,11 @@ class Edge:
         return self.log.read_text().splitlines()
 
 
+def nginx() -> str | None:
+    """Where nginx is on this machine, if it is."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
 @contextmanager
 def edge(features: Path, secret: str) -> Iterator[Edge]:
     """Both processes, while they run; `LocalError` where nginx is not installed."""
@@ -51,7 +56,7 @@ def edge(features: Path, secret: str) -> Iterator[Edge]:
             children[1].wait_until(lambda: not port_is_free(made.port))
             yield made
         finally:
-            stop([child.popen.pid for child in children])
+            stop([child.process for child in children])
 
 
 def _origin(made: Edge, folder: Path, features: Path, secret: str) -> Child:
@@ -61,7 +66,7 @@ def _origin(made: Edge, folder: Path, features: Path, secret: str) -> Child:
 
 
 def _cache(made: Edge, folder: Path) -> Child:
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    program = nginx()
     if program is None:
         raise LocalError("nginx is needed: run (sudo) apt-get install -y --no-install-recommends nginx-light")
     for part in ("tmp", "cache"):

@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from rich.markup import escape
+
 from local.places import ROOT, LocalError, Places
 from local.progress import console
 from local.supervisor import down, status, up, up_detached
@@ -31,8 +33,10 @@ def main() -> None:
         else:
             _show(places, as_json=chosen.json)
     except LocalError as error:
-        console.print(f"[red]error:[/] {error}", soft_wrap=True)
+        console.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
+    except KeyboardInterrupt:  # before up had begun
+        sys.exit(130)
 
 
 def _show(places: Places, *, as_json: bool) -> None:
@@ -48,7 +52,7 @@ def _show(places: Places, *, as_json: bool) -> None:
     for process in found["processes"]:
         console.print(f"{process['name']:<12} pid {process['pid']}{'' if process['alive'] else ' (ended)'}")
     for left in found["left_out"]:
-        console.print(f"left out     {left['stack']}/{left['logical_id']} ({left['type']}): {left['reason']}", soft_wrap=True)
+        console.print(escape(f"left out     {left['stack']}/{left['logical_id']} ({left['type']}): {left['reason']}"), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from local import endpoint
 from local.assembly import LeftOut, localize
 from local.places import ACCOUNT, REGION, ROOT, LocalError, Places
+from local.process import Child, stop
 from local.progress import step
 from stacks.assets import AssetError, Target, install
 
@@ -79,22 +80,16 @@ def _context(features: Path) -> list[str]:
 
 
 def _cdk(places: Places, *arguments: str, folder: Path = ROOT) -> None:
+    """Run the CDK command line; however this ends, Ctrl-C included, nothing that it started goes on."""
     log = places.log(f"cdk-{arguments[0]}")
-    with log.open("wb") as out:
-        try:
-            done = subprocess.run(
-                [CDK, "--no-notices", *arguments],
-                cwd=folder,
-                env=places.environment(),
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                timeout=COMMAND_SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            raise LocalError(f"cdk {arguments[0]} took longer than {COMMAND_SECONDS} s: see {log}") from None
-    if done.returncode:
+    child = Child.start("cdk", [CDK, "--no-notices", *arguments], places.environment(), log, folder)
+    try:
+        code = child.popen.wait(COMMAND_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise LocalError(f"cdk {arguments[0]} took longer than {COMMAND_SECONDS} s: see {log}") from None
+    finally:
+        stop([child.process])
+    if code:
         raise LocalError(f"cdk {arguments[0]} failed: {_reason(log)} (see {log})")
 
 

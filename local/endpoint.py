@@ -78,7 +78,7 @@ def running(folder: Path) -> Iterator[Places]:
         child.wait_until(lambda: ready(places))
         yield places
     finally:
-        stop([child.popen.pid])
+        stop([child.process])
 
 
 def known_types() -> frozenset[str]:

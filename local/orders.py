@@ -7,6 +7,7 @@ The data are the 69,659 purchases of 23,570 customers that Fader and Hardie publ
 import argparse
 import importlib.metadata
 import itertools
+import random
 import secrets
 import time
 from collections.abc import Iterator
@@ -15,9 +16,12 @@ from datetime import date, datetime
 from pathlib import Path
 
 from realtime.errors import RealtimeError
+from realtime.features import Topic
 from realtime.policy import Principal
+from realtime.publish import Publisher
 from realtime.runtime import Runtime
 
+ATTEMPTS = 3
 JOB = Principal("orders-job", float("inf"), {"role": "service"})
 
 
@@ -56,11 +60,20 @@ def main() -> None:
     publisher, run = Runtime.from_env().publisher, secrets.token_hex(4)
     topic = publisher.authorize("metrics", JOB)
     for number, figures in enumerate(itertools.cycle(days())):
-        try:
-            publisher.publish(topic, JOB, "figures", asdict(figures), key=f"{run}-{number}")
-        except RealtimeError as error:
-            print(f"{figures.at} was not published: {error}", flush=True)  # noqa: T201 - into the job's log
+        _publish(publisher, topic, figures, key=f"{run}-{number}")
         time.sleep(chosen.every)
+
+
+def _publish(publisher: Publisher, topic: Topic, figures: Figures, key: str) -> None:
+    """Publish a day; where the log does not answer, again with the same key, three times in all."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            publisher.publish(topic, JOB, "figures", asdict(figures), key=key)
+        except RealtimeError as error:
+            print(f"{figures.at} was not published, attempt {attempt}: {error}", flush=True)  # noqa: T201 - into the job's log
+            time.sleep(random.uniform(0, 2**attempt))  # noqa: S311 - jitter
+        else:
+            return
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,24 +13,73 @@ from local.places import LocalError
 
 STOP_SECONDS = 5.0
 READY_SECONDS = 30.0
+_CLOCK_SECONDS = 1.0  # by how much two readings of a process's start may differ
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as a state file remembers it: a pid alone may by now be somebody else's, its start time is not."""
+
+    name: str
+    pid: int
+    started: float
+
+    @classmethod
+    def of(cls, pid: int, name: str = "") -> "Process":
+        """The process that has this pid now."""
+        try:
+            return cls(name, pid, psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return cls(name, pid, 0.0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._found() is not None
+
+    def wait(self, seconds: float) -> None:
+        """Return when it has ended, or after so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self.alive and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def family(self) -> list[psutil.Process]:
+        """It and all that it started, if it still runs."""
+        found = self._found()
+        try:
+            return [found, *found.children(recursive=True)] if found else []
+        except psutil.NoSuchProcess:
+            return []
+
+    def _found(self) -> psutil.Process | None:
+        try:
+            found = psutil.Process(self.pid)
+            same = abs(found.create_time() - self.started) < _CLOCK_SECONDS
+            return found if same and found.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process that runs until it is stopped; `log` is where it writes."""
+    """A process of ours that runs until it is stopped; `log` is where it writes."""
 
-    name: str
+    process: Process
     popen: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def name(self) -> str:
+        return self.process.name
+
     @classmethod
-    def start(cls, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> "Child":
+    def start(cls, name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path, folder: Path) -> "Child":
         """Start it, detached from the terminal's signals: the supervisor decides the order in which children end."""
         with log.open("wb") as out:
             popen = subprocess.Popen(
                 command, env=dict(environment), cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
-        return cls(name, popen, log)
+        return cls(Process.of(popen.pid, name), popen, log)
 
     def wait_until(self, ready: Callable[[], bool]) -> None:
         """Return when it is ready; `LocalError` with its last words if it ends or takes longer than 30 s."""
@@ -48,24 +97,15 @@ class Child:
         return lines[-1] if lines else f"it said nothing, see {self.log}"
 
 
-def stop(pids: Sequence[int]) -> None:
+def stop(processes: Iterable[Process]) -> None:
     """End these processes and all that they started: SIGTERM, and SIGKILL for what is still there after 5 s."""
-    processes = [process for pid in pids for process in _family(pid)]
-    for process in processes:
-        _quietly(process.terminate)
-    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
-    for process in alive:
-        _quietly(process.kill)
+    families = [member for process in processes for member in process.family()]
+    for member in families:
+        _quietly(member.terminate)
+    _, alive = psutil.wait_procs(families, timeout=STOP_SECONDS)
+    for member in alive:
+        _quietly(member.kill)
     psutil.wait_procs(alive, timeout=STOP_SECONDS)
-
-
-def alive(pid: int, name: str) -> bool:
-    """Whether that process runs, and is still the one that we started."""
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and name in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def port_is_free(port: int) -> bool:
@@ -81,14 +121,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _quietly(signal: Callable[[], None]) -> None:

@@ -23,7 +23,7 @@ def main():
     if "--nginx" in sys.argv:
         debian("nginx", "nginx-light")
     wanted = fingerprint()
-    if read(READY) == wanted:
+    if read(READY) == wanted and os.path.exists(PYTHON) and os.path.exists(os.path.join(ROOT, "node_modules", ".bin", "cdk")):
         return
     node = version("node")
     if node < 20 or not shutil.which("npm"):
@@ -47,7 +47,11 @@ def debian(command, package):
         return
     install = "apt-get install -y --no-install-recommends " + package
     if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
-        fail("{} is needed: run (sudo) {}".format(command, install))
+        missing = "{} is needed by one test and by make bench: run (sudo) {}, or brew install {}".format(command, install, command)
+        if os.environ.get("CI"):
+            fail(missing)
+        print("note: " + missing, flush=True)
+        return
     step(
         "installing " + command,
         ["sh", "-c", "apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive {} >/dev/null".format(install)],

@@ -1,5 +1,6 @@
 """Starts the endpoint, the deployment, the page and the orders job, watches them, and ends them all together."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,92 +13,101 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from local import deploy, endpoint
 from local.assembly import LeftOut
 from local.places import ROOT, LocalError, Places
-from local.process import Child, alive, port_is_free, stop
+from local.process import Child, Process, port_is_free, stop
 from local.progress import console, step
-from realtime.features import FeaturesError, load
+from realtime.features import Features, FeaturesError, load
 
 Outputs = dict[str, dict[str, str]]
 
 DETACHED_SECONDS = 600
+FIGURES = "metrics"  # the feature that the page and the orders job are about
 
 
-def up(places: Places, features: Path) -> None:
+class Interrupted(BaseException):
+    """Ctrl-C, or a SIGTERM from `down`."""
+
+
+def up(places: Places, features_file: Path) -> None:
     """Deploy everything and keep it running until Ctrl-C or `down`; where it runs already, deploy what changed."""
-    _check(features)
+    features = _checked(features_file)
     if _supervisor(places):
-        _redeploy(places, features)
+        _redeploy(places, features_file)
         return
-    _check_ports(places)
-    children = list[Child]()
-    with _stopping() as stopped:
-        try:
-            _start(places, features, children)
-            console.print(f"\n  page      [bold]{places.page}[/]\n  Ctrl-C ends everything\n")
-            _watch(children, stopped)
-        except Interrupted:
-            pass
-        finally:
-            with step("stopping"):
-                stop([child.popen.pid for child in reversed(children)])
-            places.state.unlink(missing_ok=True)
+    with _alone_in(places):
+        _clear_away(places)
+        _check_ports(places)
+        children = list[Child]()
+        with _stopping() as stopped:
+            try:
+                _start(places, features_file, features, children)
+                console.print(f"\n  page      [bold]{places.page}[/]\n  Ctrl-C ends everything\n")
+                _watch(children, stopped)
+            except Interrupted:
+                pass
+            finally:
+                with step("stopping"):
+                    stop([child.process for child in reversed(children)])
+                places.state.unlink(missing_ok=True)
 
 
-def up_detached(places: Places, features: Path) -> None:
+def up_detached(places: Places, features_file: Path) -> None:
     """The same in the background; return when the page is there, or raise what kept it from being there."""
     if _supervisor(places):
-        up(places, features)
+        up(places, features_file)
         return
-    options = ["--features", str(features), "--port", str(places.page_port), "--endpoint-port", str(places.endpoint_port)]
+    options = ["--features", str(features_file), "--port", str(places.page_port), "--endpoint-port", str(places.endpoint_port)]
     command = [sys.executable, "-m", "local", "--folder", str(places.folder), "up", *options]
     log = places.log("up")
     with log.open("wb") as out:
         child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     deadline, shown = time.monotonic() + DETACHED_SECONDS, 0
-    while not places.load().get("ready"):
+    while (supervisor := _supervisor(places)) is None or supervisor.pid != child.pid:
         shown = _show_new(log, shown)
         if child.poll() is not None:
             raise LocalError(f"it did not start, for the reason above (see {log})")
         if time.monotonic() > deadline:
-            stop([child.pid])
+            stop([Process.of(child.pid)])
             raise LocalError(f"it was not up after {DETACHED_SECONDS} s: see {log}")
         time.sleep(0.2)
     _show_new(log, shown)
 
 
 def down(places: Places) -> None:
-    """End what `up` started, also where its supervisor was killed."""
-    state = places.load()
-    pids = [process["pid"] for process in state.get("processes", []) if alive(process["pid"], process["marker"])]
-    if not pids:
+    """End what `up` started, also where it is still starting, or its supervisor was killed."""
+    processes = _processes(places)
+    running = [process for process in processes if process.alive]
+    if not running:
         console.print("nothing runs")
-    elif supervisor := _supervisor(places):
+    elif running[0] == processes[0]:
         with step("stopping"):
-            os.kill(supervisor, signal.SIGTERM)
-            _wait_gone(supervisor)
-            stop(pids)
+            os.kill(running[0].pid, signal.SIGTERM)
+            running[0].wait(seconds=20)
+            stop(running)
     else:
         with step("stopping what a killed supervisor left behind"):
-            stop(pids)
+            stop(running)
     places.state.unlink(missing_ok=True)
 
 
 def status(places: Places) -> dict[str, Any]:
     """Endpoints, outputs, processes, and what the local endpoint was not given."""
-    state = places.load()
-    processes = [{"name": p["name"], "pid": p["pid"], "alive": alive(p["pid"], p["marker"])} for p in state.get("processes", [])]
+    state, processes = places.load(), _processes(places)
     return {
-        "running": bool(state.get("ready")) and any(p["alive"] for p in processes),
+        "running": _supervisor(places) is not None,
         "endpoints": state.get("endpoints", {}),
         "outputs": state.get("outputs", {}),
-        "processes": processes,
+        "processes": [{"name": p.name, "pid": p.pid, "alive": p.alive} for p in processes],
         "left_out": state.get("left_out", []),
     }
 
 
-def _start(places: Places, features: Path, children: list[Child]) -> None:
+def _start(places: Places, features_file: Path, features: Features, children: list[Child]) -> None:
+    _save(places, children)
     with step("installing the local AWS endpoint"):
         endpoint.install()
     with step("installing what the functions need"):
@@ -106,21 +116,26 @@ def _start(places: Places, features: Path, children: list[Child]) -> None:
         children.append(endpoint.start(places))
         _save(places, children)
         children[-1].wait_until(lambda: endpoint.ready(places))
-    outputs, left_out = deploy.deploy(places, features, first=True)
+    outputs, left_out = deploy.deploy(places, features_file, first=True)
     _tell(left_out)
     with step("starting the page and the orders job"):
-        for name, command, environment in _programs(places, outputs):
+        for name, command, environment in _programs(places, features_file, features, outputs):
             children.append(Child.start(name, command, places.environment() | environment, places.log(name), ROOT))
             _save(places, children)
-        children[-2].wait_until(lambda: not port_is_free(places.page_port))
+        page = next(child for child in children if child.name == "page")
+        page.wait_until(lambda: not port_is_free(places.page_port))
     _save(places, children, outputs=outputs, left_out=left_out)
 
 
-def _programs(places: Places, outputs: Outputs) -> Iterator[tuple[str, list[str], dict[str, str]]]:
+def _programs(places: Places, features_file: Path, features: Features, outputs: Outputs) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """What runs beside the endpoint: name, command and environment, read from the deployment's outputs."""
     core = outputs["CoreStack"]
     yield "page", [sys.executable, "-m", "local.page", "--port", str(places.page_port)], {"FRONT_DOOR": _front_door(places, core)}
-    yield "orders", [sys.executable, "-m", "local.orders"], {"LOG_TABLE": core["LogTable"], "ACCESS_TABLE": core["AccessTable"]}
+    if FIGURES not in features:
+        console.print(f"  {features_file.name} has no feature {FIGURES}: the orders job stays away, and the page has no figures")
+        return
+    tables = {"LOG_TABLE": core["LogTable"], "ACCESS_TABLE": core["AccessTable"], "FEATURES": str(features_file.resolve())}
+    yield "orders", [sys.executable, "-m", "local.orders"], tables
 
 
 def _front_door(places: Places, core: dict[str, str]) -> str:
@@ -128,11 +143,11 @@ def _front_door(places: Places, core: dict[str, str]) -> str:
     return f"{places.endpoint}/_aws/execute-api/{core['ApiId']}/$default"
 
 
-def _redeploy(places: Places, features: Path) -> None:
+def _redeploy(places: Places, features_file: Path) -> None:
     state = places.load()
     running = Places(places.folder, state["endpoint_port"], state["page_port"])
     deploy.prepare()
-    outputs, left_out = deploy.deploy(running, features, first=False)
+    outputs, left_out = deploy.deploy(running, features_file, first=False)
     _tell(left_out)
     running.save({**state, "outputs": outputs, "left_out": [asdict(left) for left in left_out]})
     console.print(f"\n  page      [bold]{running.page}[/] runs already; what changed was deployed\n")
@@ -140,33 +155,28 @@ def _redeploy(places: Places, features: Path) -> None:
 
 def _save(places: Places, children: list[Child], outputs: Outputs | None = None, left_out: list[LeftOut] | None = None) -> None:
     core = (outputs or {}).get("CoreStack")
-    processes = [{"name": child.name, "pid": child.popen.pid, "marker": _marker(child.name)} for child in children]
     places.save(
         {
             "ready": outputs is not None,
-            "supervisor": os.getpid(),
             "endpoint_port": places.endpoint_port,
             "page_port": places.page_port,
             "endpoints": {"page": places.page, "aws": places.endpoint, "front_door": _front_door(places, core)} if core else {},
-            "processes": [{"name": "supervisor", "pid": os.getpid(), "marker": "local"}, *processes],
+            "processes": [asdict(Process.of(os.getpid(), "supervisor")), *(asdict(child.process) for child in children)],
             "outputs": outputs or {},
             "left_out": [asdict(left) for left in left_out or []],
         }
     )
 
 
-def _marker(name: str) -> str:
-    """What a process of that name has in its command line."""
-    return "ministack" if name == "ministack" else f"local.{name}"
-
-
-def _check(features: Path) -> None:
+def _checked(features_file: Path) -> Features:
     if not deploy.CDK.exists():
         raise LocalError("the CDK command line is not installed: run make up, or npm ci")
     try:
-        load(features).check_schemas()
+        features = load(features_file)
+        features.check_schemas()
     except FeaturesError as error:
         raise LocalError(str(error)) from None
+    return features
 
 
 def _check_ports(places: Places) -> None:
@@ -175,15 +185,36 @@ def _check_ports(places: Places) -> None:
             raise LocalError(f"port {port} is taken: end what listens there, or choose another with {option}")
 
 
-def _supervisor(places: Places) -> int | None:
-    """The process of the deployment that runs in this folder."""
-    state = places.load()
-    pid: int = state.get("supervisor", 0)
-    return pid if state.get("ready") and pid != os.getpid() and alive(pid, "local") else None
+def _processes(places: Places) -> list[Process]:
+    """What the state names, the supervisor first."""
+    return [Process(**process) for process in places.load().get("processes", [])]
 
 
-class Interrupted(BaseException):
-    """Ctrl-C, or a SIGTERM from `down`."""
+def _supervisor(places: Places) -> Process | None:
+    """The supervisor of the deployment that is up in this folder."""
+    processes = _processes(places)
+    return processes[0] if places.load().get("ready") and processes and processes[0].alive else None
+
+
+def _clear_away(places: Places) -> None:
+    """End what a killed supervisor left behind: the lock says that nobody else is at work here."""
+    left = [process for process in _processes(places) if process.alive]
+    if left:
+        with step("stopping what a killed supervisor left behind"):
+            stop(left)
+    places.state.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone_in(places: Places) -> Iterator[None]:
+    """Hold the folder's lock; the system lets go of it when this process ends, however it ends."""
+    places.folder.mkdir(parents=True, exist_ok=True)
+    with (places.folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LocalError("another up is at work in this folder: wait for it, or end it with down") from None
+        yield
 
 
 @contextmanager
@@ -216,7 +247,8 @@ def _tell(left_out: list[LeftOut]) -> None:
     if not left_out:
         console.print("  every resource of the templates is deployed")
     for left in left_out:
-        console.print(f"  [yellow]left out[/] {left.stack}/{left.logical_id} ({left.type}): {left.reason}", soft_wrap=True)
+        told = escape(f"{left.stack}/{left.logical_id} ({left.type}): {left.reason}")
+        console.print(f"  [yellow]left out[/] {told}", soft_wrap=True)
 
 
 def _show_new(log: Path, shown: int) -> int:
@@ -224,9 +256,3 @@ def _show_new(log: Path, shown: int) -> int:
     console.file.write(text[shown:])
     console.file.flush()
     return len(text)
-
-
-def _wait_gone(pid: int) -> None:
-    deadline = time.monotonic() + 20
-    while alive(pid, "local") and time.monotonic() < deadline:
-        time.sleep(0.1)

@@ -2,10 +2,13 @@
 
 import argparse
 import os
+import sys
 
 import uvicorn
+from botocore.exceptions import NoRegionError
 from starlette.middleware.cors import CORSMiddleware
 
+from realtime.features import FeaturesError
 from realtime.runtime import Runtime
 from services.http.app import create_app
 
@@ -18,7 +21,13 @@ def main() -> None:
     parser.add_argument("--features", default="features.toml")
     chosen = parser.parse_args()
     os.environ["FEATURES"] = chosen.features
-    app = create_app(Runtime.from_env())
+    try:
+        runtime = Runtime.from_env()
+    except (FeaturesError, NoRegionError) as error:
+        sys.exit(f"error: {error}")
+    except KeyError as missing:
+        sys.exit(f"error: {missing} is not set: name the tables, or serve from memory with REALTIME_LOG=memory")
+    app = create_app(runtime)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED)
     uvicorn.run(app, host="127.0.0.1", port=chosen.port, log_level="warning", lifespan="off")
 

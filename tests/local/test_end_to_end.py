@@ -1,4 +1,7 @@
-"""`python -m local`, whole: deploy, publish, poll, 304, edit, redeploy, destroy, end; on ports of its own."""
+"""`python -m local`, whole: deploy, publish, poll, 304, edit, redeploy, destroy, end; on ports of its own.
+
+The tests of the module share one deployment and run in the order in which they stand: the last of them end it.
+"""
 
 import json
 import os
@@ -13,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
-from local import deploy, endpoint
-from local.places import Places
-from local.process import alive, free_port, port_is_free
+from local import deploy, endpoint, supervisor
+from local.places import LocalError, Places
+from local.process import Process, free_port, port_is_free
 from realtime.tokens import issue
 
 ROOT = Path(__file__).parents[2]
@@ -161,28 +165,32 @@ def test_destroy_leaves_nothing(local: Local) -> None:
 def test_dead_child_ends_everything_with_a_sentence(local: Local) -> None:
     """When the page's process dies, the rest does not linger, and the log says which and why."""
     page = next(p["pid"] for p in local.status["processes"] if p["name"] == "page")
-    supervisor = next(p["pid"] for p in local.status["processes"] if p["name"] == "supervisor")
+    ended = Process.of(next(p["pid"] for p in local.status["processes"] if p["name"] == "supervisor"))
     os.kill(page, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while alive(supervisor, "local") and time.monotonic() < deadline:
-        time.sleep(0.1)
+    ended.wait(seconds=30)
     assert local.everything_is_gone
     assert "page ended with code -9" in (local.places.folder / "logs/up.log").read_text()
     assert not local.status["running"]
 
 
-def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
-    """In the foreground, SIGINT stops every process and leaves no port open; in the middle of a start, too."""
+@pytest.mark.parametrize("moment", ["while it starts", "when it is up"])
+def test_ctrl_c_ends_everything(tmp_path: Path, moment: str) -> None:
+    """In the foreground, SIGINT stops every process that was started and leaves no port open, and exits with 0."""
     local = make(tmp_path)
     ports = ["--port", str(local.places.page_port), "--endpoint-port", str(local.places.endpoint_port)]
     command = [sys.executable, "-m", "local", "--folder", str(local.places.folder), "up", "--features", str(local.features), *ports]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 30
-    while port_is_free(local.places.endpoint_port) and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    awaited = local.places.endpoint_port if moment == "while it starts" else local.places.page_port
+    while port_is_free(awaited) and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(1)  # in the first case: into the synth
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 3
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
     assert local.everything_is_gone
+    assert not [child for child in started if child.is_running()]
 
 
 def test_taken_port_is_told(local: Local) -> None:
@@ -197,9 +205,52 @@ def test_taken_port_is_told(local: Local) -> None:
     assert port_is_free(local.places.endpoint_port)
 
 
-def test_failed_deploy_stops_cleanly(tmp_path: Path) -> None:
-    """A features file that is wrong is one clear message, and nothing runs after it."""
+def test_wrong_features_file_is_told_before_anything_starts(tmp_path: Path) -> None:
+    """Each mistake with its cure, brackets and all."""
     local = make(tmp_path)
-    local.features.write_text("[features.a]\npatern = 'polling'\n")
-    assert "unknown key: did you mean pattern?" in local.up(fails=True)
+    local.features.write_text("[feature.a]\n[features.a]\npatern = 'polling'\n")
+    told = local.up(fails=True)
+    assert "unknown table [feature]: only [features.<name>] is known" in told
+    assert "unknown key: did you mean pattern?" in told
     assert local.everything_is_gone
+
+
+def test_failed_deploy_stops_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real CDK CLI fails (here: its bootstrap went to another endpoint): one sentence with its reason, and nothing runs after it."""
+    local = make(tmp_path)
+    monkeypatch.setattr(deploy, "bootstrap", lambda _: None)
+    with pytest.raises(LocalError, match=r"cdk deploy failed: .*bootstrap"):
+        supervisor.up(local.places, local.features)
+    assert local.everything_is_gone
+    assert not local.places.state.exists()
+
+
+def test_state_of_a_dead_deployment_harms_nobody(tmp_path: Path) -> None:
+    """After a reboot the state names pids that are somebody else's by now: they are not ours to end, and up begins anew."""
+    local = make(tmp_path)
+    innocent = subprocess.Popen(["sleep", "60"])
+    processes = [{"name": "supervisor", "pid": innocent.pid, "started": 1.0}]
+    local.places.save({"ready": True, "processes": processes, "endpoint_port": 1, "page_port": 2})
+    assert not local.status["running"]
+    assert "nothing runs" in local.run("down")
+    assert innocent.poll() is None
+    innocent.kill()
+    innocent.wait()
+
+
+def test_two_starts_in_one_folder_do_not_meet(tmp_path: Path) -> None:
+    """The second says that the first is at work."""
+    local = make(tmp_path)
+    with supervisor._alone_in(local.places):
+        assert "another up is at work in this folder" in local.up(fails=True)
+
+
+def test_killed_supervisor_s_processes_are_cleared_away(tmp_path: Path) -> None:
+    """What it left running is ended by the next up, or by down."""
+    local = make(tmp_path)
+    left = subprocess.Popen(["sleep", "60"])
+    orphan = {"name": "ministack", "pid": left.pid, "started": psutil.Process(left.pid).create_time()}
+    dead = {"name": "supervisor", "pid": 1, "started": 1.0}
+    local.places.save({"ready": True, "processes": [dead, orphan], "endpoint_port": 1, "page_port": 2})
+    assert "left behind" in local.run("down")
+    assert left.wait(timeout=10) != 0

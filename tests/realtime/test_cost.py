@@ -1,4 +1,4 @@
-"""What each operation costs, counted on the local endpoint, whose capacity figures follow AWS."""
+"""What each operation costs, counted on the local endpoint, whose figures are those of AWS for writes, and for reads up to 4 KB."""
 
 import pytest
 

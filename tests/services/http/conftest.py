@@ -78,4 +78,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         child.wait_until(lambda: not port_is_free(port))
         yield f"http://127.0.0.1:{port}"
     finally:
-        stop([child.popen.pid])
+        stop([child.process])
