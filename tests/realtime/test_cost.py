@@ -52,3 +52,12 @@ def test_idle_poll_costs_half_a_unit(metered: tuple[Log, Meter], kept: Topic) ->
         meter.reset()
         poll(kept, cursor)
         assert (meter.reads, meter.writes, meter.calls) == (0.5, 0, 1)
+
+
+def test_newest_events_cost_a_unit_and_a_half(metered: tuple[Log, Meter]) -> None:
+    """Without a cursor: half a unit for the head, and a consistent query of up to 4 KB of history."""
+    log, meter = metered
+    log.append(ALL, [event()])
+    meter.reset()
+    log.recent(ALL, 3)
+    assert (meter.reads, meter.calls) == (1.5, 2)
