@@ -15,7 +15,7 @@ import boto3
 
 from local.places import REGION, ROOT, LocalError, Places
 from local.process import Child, free_port, stop
-from stacks.assets import AssetError, uv
+from stacks.assets import AssetError, lock_digest, uv
 
 ENVIRONMENT = ROOT / ".local" / "ministack"
 PYTHON = ENVIRONMENT / "bin" / "python"
@@ -82,9 +82,9 @@ def running(folder: Path) -> Iterator[Places]:
 
 
 def known_types() -> frozenset[str]:
-    """The resource types that it can create; asked once per installation."""
-    cache = ENVIRONMENT / "known-types.json"
-    if not cache.exists() or cache.stat().st_mtime < (ENVIRONMENT / "pyvenv.cfg").stat().st_mtime:
+    """The resource types that it can create; asked once per uv.lock."""
+    cache = ENVIRONMENT / f"known-types-{lock_digest()[:16]}.json"
+    if not cache.exists():
         done = subprocess.run([PYTHON, "-c", _KNOWN_TYPES], check=True, capture_output=True, text=True)
         cache.write_text(done.stdout)
     return frozenset(json.loads(cache.read_text()))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from local.places import ROOT
-from stacks.assets import uv
+from stacks.assets import lock_digest, uv
 
 PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
 """The interpreter itself, to be started with -S: that of .venv would bring its packages along."""
@@ -14,7 +14,7 @@ PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.v
 
 def provided() -> Path:
     """A folder with boto3 and the runtime client as in Lambda's /var/runtime, byte-compiled; from uv.lock, installed once."""
-    digest = hashlib.sha256((ROOT / "uv.lock").read_bytes() + sys.version.encode()).hexdigest()[:16]
+    digest = hashlib.sha256((lock_digest() + sys.version).encode()).hexdigest()[:16]
     folder = ROOT / ".local" / f"lambda-runtime-{digest}"
     if not folder.exists():
         requirements, fresh = folder.with_suffix(".txt"), folder.with_suffix(f".{os.getpid()}")

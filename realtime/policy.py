@@ -41,11 +41,16 @@ def allowed(topic: Topic, action: Action, principal: Principal | None) -> bool:
 
 def check(topic: Topic, action: Action, principal: Principal | None) -> None:
     """Raise `unauthorized` for a stranger and `forbidden` for a caller whom the rule does not admit."""
-    if allowed(topic, action, principal):
-        return
+    if not allowed(topic, action, principal):
+        known(principal)
+        raise RealtimeError(Code.FORBIDDEN, f"this caller may not {action} this topic")
+
+
+def known(principal: Principal | None) -> Principal:
+    """The caller, or `unauthorized` for a stranger."""
     if principal is None:
         raise RealtimeError(Code.UNAUTHORIZED, "send a token: Authorization: Bearer <token>")
-    raise RealtimeError(Code.FORBIDDEN, f"this caller may not {action} this topic")
+    return principal
 
 
 def _admits(claim: object, topic: Topic) -> bool:

@@ -40,7 +40,8 @@ class Runtime:
         secret: Secret
         if env.get("REALTIME_LOG") == "memory":
             log, tickets, counters = Log(MemoryStore()), Tickets(MemoryTickets()), RateLimit(MemoryCounters())
-            secret = env.get("REALTIME_SECRET", secrets.token_hex(32)).strip
+            key = env.get("REALTIME_SECRET") or secrets.token_hex(32)
+            secret = lambda: key  # noqa: E731 - the protocol is a call, the value is here already
         else:
             from realtime.aws import StoredSecret, dynamodb  # noqa: PLC0415 - boto3 only where it is used
             from realtime.dynamo import DynamoCounters, DynamoStore, DynamoTickets  # noqa: PLC0415

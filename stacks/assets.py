@@ -67,6 +67,7 @@ def install(target: Target) -> None:
             continue
         print(f"installing the dependencies of {name} for {target.folder.name}", flush=True)  # noqa: T201 - progress
         requirements, folder = _requirements(target, name), _dependencies(target, name)
+        _stamp(target, name).unlink(missing_ok=True)  # first: an install that is broken off must not look whole
         shutil.rmtree(folder, ignore_errors=True)
         target.folder.mkdir(parents=True, exist_ok=True)
         uv("export", "--frozen", "--only-group", asset.group, "--no-annotate", "--no-header", "--output-file", str(requirements))
@@ -77,7 +78,7 @@ def install(target: Target) -> None:
         )
         shutil.rmtree(folder / "bin", ignore_errors=True)  # scripts with this machine's paths in them
         (folder / ".lock").unlink(missing_ok=True)
-        _stamp(target, name).write_text(_lock_digest())
+        _stamp(target, name).write_text(lock_digest())
 
 
 def stage(target: Target, name: str, features_file: Path, schemas: list[str]) -> tuple[Path, str]:
@@ -124,10 +125,11 @@ def _remove_stale(target: Target, name: str) -> None:
 
 def _fresh(target: Target, name: str) -> bool:
     stamp = _stamp(target, name)
-    return stamp.is_file() and stamp.read_text() == _lock_digest()
+    return stamp.is_file() and stamp.read_text() == lock_digest()
 
 
-def _lock_digest() -> str:
+def lock_digest() -> str:
+    """What uv.lock says, as a hash: whatever was installed from another one is stale."""
     return hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest()
 
 

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from realtime.errors import Code, RealtimeError
-from realtime.policy import Principal, allowed, check
+from realtime.policy import allowed, check, known
 from realtime.runtime import Runtime
 from realtime.tickets import TICKET_SECONDS
 from services.http.bodies import Authorization, RawBody, parsed
@@ -21,7 +20,7 @@ def router(runtime: Runtime) -> APIRouter:
     @routes.post("/tickets", status_code=201, responses=TICKET_RESPONSES, openapi_extra=body_of(TicketRequest))
     def ticket(raw: Annotated[bytes, Depends(RawBody())], authorization: Authorization = None) -> Response:
         """A single-use ticket, good for 30 seconds, for a stream or socket that begins with these topics."""
-        principal = _known(runtime, authorization)
+        principal = known(runtime.principal(authorization))
         body = parsed(TicketRequest, raw)
         for name in body.topics:
             topic = runtime.features.topic(name)
@@ -34,14 +33,7 @@ def router(runtime: Runtime) -> APIRouter:
     @routes.post("/sessions", status_code=204, responses=SESSION_RESPONSES)
     def session(authorization: Authorization = None) -> Response:
         """A cookie session for native EventSource, as long as the token lives."""
-        cookie = runtime.sessions.set_cookie(_known(runtime, authorization))
+        cookie = runtime.sessions.set_cookie(known(runtime.principal(authorization)))
         return Response(status_code=204, headers={"Set-Cookie": cookie, **_NO_STORE})
 
     return routes
-
-
-def _known(runtime: Runtime, authorization: str | None) -> Principal:
-    principal = runtime.principal(authorization)
-    if principal is None:
-        raise RealtimeError(Code.UNAUTHORIZED, "send a token: Authorization: Bearer <token>")
-    return principal
