@@ -1,0 +1,36 @@
+"""What a WebSocket gateway does for us: put frames on connections, and close them. The port; management.py is AWS's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+
+class Outcome(Enum):
+    """What became of a job."""
+
+    SENT = auto()
+    """The gateway took every frame."""
+
+    GONE = auto()
+    """410: the connection is closed. Its rows are stale."""
+
+    FAILED = auto()
+    """No answer in time, or refused (429, 5xx) until the tries were used up: the reader's cursor catches up."""
+
+    UNSENT = auto()
+    """The deadline came before its first frame was sent: somebody else may take it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Frames for one connection, each sent after the one before was taken; `close` ends the connection after them."""
+
+    connection: str
+    frames: tuple[bytes, ...]
+    close: bool = False
+
+
+class Gateway(Protocol):
+    def run(self, jobs: Sequence[Job], *, seconds: float) -> list[Outcome]:
+        """Do the jobs side by side, none waiting for a slow other, and return what became of each after at most `seconds`."""
