@@ -5,6 +5,7 @@ import aws_cdk as cdk
 from stacks.config import Config, plain_errors
 from stacks.core import CoreStack
 from stacks.polling import PollingStack
+from stacks.websocket import WebSocketStack
 
 with plain_errors():
     app = cdk.App()
@@ -12,5 +13,6 @@ with plain_errors():
 
     core = CoreStack(app, "CoreStack", config=config, description="Event log, tickets, sessions and publishing")
     polling = config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core, description="Reads by polling")
+    websocket = config.when(WebSocketStack, "websocket", "fallback")(app, "WebSocketStack", core=core, description="Two-way traffic")
 
     app.synth()

@@ -91,15 +91,32 @@ def known_types() -> frozenset[str]:
 
 
 def put_back(places: Places, assembly: Path) -> None:
-    """Apply what CloudFormation would have applied and MiniStack 1.5 does not: CORS of HTTP APIs, TTL of tables."""
+    """Apply what AWS would have applied and MiniStack 1.5 does not: CORS of HTTP APIs, TTL of tables, host names of WebSocket APIs."""
     for stack, logical_id, resource in _resources(assembly):
         properties = resource["Properties"]
         if resource["Type"] == "AWS::ApiGatewayV2::Api" and "CorsConfiguration" in properties:
             client(places, "apigatewayv2").update_api(
                 ApiId=_physical_id(places, stack, logical_id), CorsConfiguration=properties["CorsConfiguration"]
             )
+        if resource["Type"] == "AWS::Lambda::Function" and "WEBSOCKET_ENDPOINT" in properties["Environment"]["Variables"]:
+            _point_here(places, _physical_id(places, stack, logical_id))
         if ttl := properties.get("TimeToLiveSpecification"):
             _enable_ttl(places, _physical_id(places, stack, logical_id), ttl["AttributeName"])
+
+
+def execute_api(places: Places, api: str, stage: str = "$default", scheme: str = "http") -> str:
+    """The URL of a deployed API for any client: <id>.execute-api.localhost does not resolve everywhere."""
+    return f"{scheme}://localhost:{places.endpoint_port}/_aws/execute-api/{api}/{stage}"
+
+
+def _point_here(places: Places, function: str) -> None:
+    """Give a function that posts to connections the endpoint's URL: https://<id>.execute-api.<region>... is AWS's own."""
+    functions = client(places, "lambda")
+    variables = functions.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+    host, _, stage = variables["WEBSOCKET_ENDPOINT"].removeprefix("https://").partition("/")
+    if host.endswith("amazonaws.com"):
+        here = variables | {"WEBSOCKET_ENDPOINT": execute_api(places, host.split(".")[0], stage)}
+        functions.update_function_configuration(FunctionName=function, Environment={"Variables": here})
 
 
 def _enable_ttl(places: Places, table: str, attribute: str) -> None:

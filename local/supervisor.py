@@ -130,7 +130,7 @@ def _start(places: Places, features_file: Path, features: Features, children: li
 def _programs(places: Places, features_file: Path, features: Features, outputs: Outputs) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """What runs beside the endpoint: name, command and environment, read from the deployment's outputs."""
     core = outputs["CoreStack"]
-    yield "page", [sys.executable, "-m", "local.page", "--port", str(places.page_port)], {"FRONT_DOOR": _front_door(places, core)}
+    yield "page", [sys.executable, "-m", "local.page", "--port", str(places.page_port)], _page_environment(places, outputs)
     if FIGURES not in features:
         console.print(f"  {features_file.name} has no feature {FIGURES}: the orders job stays away, and the page has no figures")
         return
@@ -138,9 +138,20 @@ def _programs(places: Places, features_file: Path, features: Features, outputs: 
     yield "orders", [sys.executable, "-m", "local.orders"], tables
 
 
-def _front_door(places: Places, core: dict[str, str]) -> str:
-    """The front door's URL for any client: <id>.execute-api.localhost does not resolve everywhere."""
-    return f"{places.endpoint}/_aws/execute-api/{core['ApiId']}/$default"
+def _page_environment(places: Places, outputs: Outputs) -> dict[str, str]:
+    """What the page's server needs: where the APIs are, and the secret that signs its guests' tokens."""
+    found = _endpoints(places, outputs)
+    secret = endpoint.client(places, "secretsmanager").get_secret_value(SecretId=outputs["CoreStack"]["SecretArn"])["SecretString"]
+    return {"FRONT_DOOR": found["front_door"], "WEBSOCKET_URL": found.get("websocket", ""), "SIGNING_SECRET": secret}
+
+
+def _endpoints(places: Places, outputs: Outputs) -> dict[str, str]:
+    """What listens where."""
+    found = {"page": places.page, "aws": places.endpoint}
+    found["front_door"] = endpoint.execute_api(places, outputs["CoreStack"]["ApiId"])
+    if "WebSocketStack" in outputs:
+        found["websocket"] = endpoint.execute_api(places, outputs["WebSocketStack"]["WebSocketApiId"], "live", "ws")
+    return found
 
 
 def _redeploy(places: Places, features_file: Path) -> None:
@@ -154,13 +165,12 @@ def _redeploy(places: Places, features_file: Path) -> None:
 
 
 def _save(places: Places, children: list[Child], outputs: Outputs | None = None, left_out: list[LeftOut] | None = None) -> None:
-    core = (outputs or {}).get("CoreStack")
     places.save(
         {
             "ready": outputs is not None,
             "endpoint_port": places.endpoint_port,
             "page_port": places.page_port,
-            "endpoints": {"page": places.page, "aws": places.endpoint, "front_door": _front_door(places, core)} if core else {},
+            "endpoints": _endpoints(places, outputs) if outputs else {},
             "processes": [asdict(Process.of(os.getpid(), "supervisor")), *(asdict(child.process) for child in children)],
             "outputs": outputs or {},
             "left_out": [asdict(left) for left in left_out or []],

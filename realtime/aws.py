@@ -29,6 +29,11 @@ def dynamodb() -> "DynamoDBClient":
     return boto3.client("dynamodb", config=_CONFIG)
 
 
+def client(service: str) -> Any:
+    """Another service's client, with the same limits on its waits."""
+    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+
+
 class StoredSecret:
     """A secret of Secrets Manager, fetched at first use and again after five minutes: a rotation needs no deploy."""
 
@@ -45,8 +50,7 @@ class StoredSecret:
     def _fetch(self) -> float:
         """Fetch it and return how long to keep it; where that fails, the one that was fetched before goes on serving."""
         try:
-            client = boto3.client("secretsmanager", config=_CONFIG)
-            self._value = call(client.get_secret_value, SecretId=self._arn)["SecretString"]
+            self._value = call(client("secretsmanager").get_secret_value, SecretId=self._arn)["SecretString"]
         except RealtimeError:
             if not self._value:
                 raise

@@ -6,7 +6,7 @@ heads have none: they stay, so that an old cursor is never taken for a new one. 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
@@ -36,6 +36,13 @@ class DynamoStore:
         key = {"topic": {"S": topic}, "entry": {"S": HEAD}}
         answer = call(self._client.get_item, TableName=self._table, Key=key, ConsistentRead=consistent)
         return to_append(answer["Item"]) if "Item" in answer else None
+
+    def heads(self, topics: Sequence[str]) -> Mapping[str, Append]:
+        if not topics:
+            return {}
+        keys = [{"topic": {"S": topic}, "entry": {"S": HEAD}} for topic in topics]
+        answer = call(self._client.batch_get_item, RequestItems={self._table: {"Keys": keys}})
+        return {item["topic"]["S"]: to_append(item) for item in answer["Responses"].get(self._table, [])}
 
     def history(
         self, topic: str, epoch: str, first: int, last: int, *, limit: int, consistent: bool, backward: bool = False
@@ -169,6 +176,8 @@ def to_item(append: Append, entry: str) -> Item:
         "keyed": {"BOOL": append.keyed},
         "digest": {"S": append.digest},
     }
+    if append.claimed:
+        item["claimed"] = {"BOOL": True}  # left out otherwise: the stream's filter asks whether it is there
     if append.expires is not None:
         item["until" if entry == HEAD else "expires"] = {"N": str(append.expires)}  # a head must not be under TTL
     return item
@@ -187,6 +196,7 @@ def to_append(item: Item) -> Append:
         keyed=item["keyed"]["BOOL"],
         digest=item["digest"]["S"],
         expires=int(expires["N"]) if expires else None,
+        claimed="claimed" in item,
     )
 
 

@@ -24,6 +24,7 @@ class Code(Enum):
     INVALID = Row(400, 4400, "never: the request is wrong", "the request or its body does not have the form asked for")
     INVALID_CURSOR = Row(400, 4400, "without the cursor", "the cursor is not one that this log has given out")
     UNAUTHORIZED = Row(401, 4401, "with a new token or ticket", "no valid token, ticket or session came with the request")
+    EXPIRED = Row(401, 4408, "with a new token: auth, or a new connection", "the token of this connection has expired")
     FORBIDDEN = Row(403, 4403, "never, as this caller", "the caller may not do this with this topic")
     UNKNOWN_TOPIC = Row(404, 4404, "never: the topic does not exist", "no feature serves this topic")
     NOT_FOUND = Row(404, 4404, "never: the path does not exist", "nothing is served at this path")

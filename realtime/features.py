@@ -16,6 +16,9 @@ from realtime.errors import Code, RealtimeError
 Pattern = Literal["polling", "sse", "websocket", "fallback"]
 
 MAX_EVENT_BYTES = 128 * 1024
+MAX_WEBSOCKET_BYTES = 31 * 1024
+"""Data of an event that fits into one WebSocket frame of 32 KB, with up to 1 KB of envelope around it."""
+
 MAX_RETAIN_SECONDS = 365 * 86_400
 MIN_INTERVAL_SECONDS = 1.0
 RESERVED_SEGMENTS = frozenset({"events", "stream", ".", ".."})
@@ -262,6 +265,11 @@ def _impossible(feature: Feature, table: dict[str, object]) -> Iterator[tuple[st
         yield "direction", f'{pattern} goes one way: write pattern = "websocket" (or "fallback"), or direction = "down"'
     if "host" in table and pattern not in ("sse", "fallback"):
         yield "host", f"only sse has a choice of host: remove it, {pattern} has one"
+    if pattern in ("websocket", "fallback") and feature.limits.bytes > MAX_WEBSOCKET_BYTES:
+        yield (
+            "limits.bytes",
+            f"a WebSocket frame holds 32 KB, envelope included: write at most {MAX_WEBSOCKET_BYTES}, and put more elsewhere",
+        )
     if "interval" in table and feature.interval_seconds != feature.interval:
         yield "interval", 'polling more often than every second is not served: write interval = "1s" or more'
     if feature.interval and feature.interval > latency:

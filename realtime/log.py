@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,7 +50,7 @@ class Append:
     """One append as it is stored: its events, and what tells a repeated append from a new one.
 
     `id` is the idempotency key's hash, or random when the publisher gave none (`keyed` is False). `expires` is in Unix
-    seconds; None means never.
+    seconds; None means never. `claimed`: whoever appended it pushes it to subscribers, so that nobody else needs to.
     """
 
     topic: str
@@ -62,6 +62,7 @@ class Append:
     keyed: bool
     digest: str
     expires: int | None
+    claimed: bool = False
 
     @property
     def last(self) -> int:
@@ -128,6 +129,9 @@ class Store(Protocol):
     def head(self, topic: str, *, consistent: bool) -> Append | None:
         """The newest append. Half a unit, or one if consistent (heads of at most 4 KB)."""
 
+    def heads(self, topics: Sequence[str]) -> Mapping[str, Append]:
+        """The newest appends of at most 100 topics, those that there are; half a unit each, and perhaps stale."""
+
     def history(
         self, topic: str, epoch: str, first: int, last: int, *, limit: int, consistent: bool, backward: bool = False
     ) -> Sequence[Append]:
@@ -155,8 +159,10 @@ class Log:
 
     # Appending
 
-    def append(self, topic: Topic, events: Sequence[NewEvent], *, key: str | None = None) -> tuple[Event, ...]:
+    def append(self, topic: Topic, events: Sequence[NewEvent], *, key: str | None = None, claim: bool = False) -> tuple[Event, ...]:
         """Add 1 to 25 events in one step and return them as they now stand in the log.
+
+        `claim` says, in the same step, that the caller pushes them to subscribers itself.
 
         The same key within five minutes returns the first events and adds none; with other events it is `key_reused`.
         `unavailable` after five seconds of contention, or when the store does not answer: repeating the call with
@@ -171,18 +177,18 @@ class Log:
         if not turn.acquire(timeout=APPEND_DEADLINE_SECONDS):
             raise _busy(topic)
         try:
-            return self._append(topic, tuple(events), key, deadline)
+            return self._append(topic, tuple(events), key, deadline, claim=claim)
         finally:
             turn.release()
 
-    def _append(self, topic: Topic, events: tuple[NewEvent, ...], key: str | None, deadline: float) -> tuple[Event, ...]:
+    def _append(self, topic: Topic, events: tuple[NewEvent, ...], key: str | None, deadline: float, *, claim: bool) -> tuple[Event, ...]:
         identity, content = (_key_id(key) if key else secrets.token_hex(8)), digest(events)
         begun = self._clock()
         head = self._written.get(topic.name) or self._store.head(topic.name, consistent=True)
         for attempt in itertools.count():
             if key and (earlier := self._earlier(topic.name, head, identity, content, events)):
                 return earlier
-            new = self._next(topic, head, events, identity, content, keyed=key is not None)
+            new = self._next(topic, head, events, identity, content, keyed=key is not None, claimed=claim)
             if head:
                 self._store.retire(head, history=topic.keeps_all, receipt=self._in_window(head))
             swapped = self._store.swap(head, new)
@@ -212,7 +218,9 @@ class Log:
             raise RealtimeError(Code.KEY_REUSED, "this idempotency key was used for another event within five minutes")
         return tuple(Event(topic, receipt.epoch, seq, e.type, e.data_json, receipt.at_ms) for seq, e in enumerate(events, receipt.first))
 
-    def _next(self, topic: Topic, head: Append | None, events: tuple[NewEvent, ...], id: str, content: str, *, keyed: bool) -> Append:
+    def _next(
+        self, topic: Topic, head: Append | None, events: tuple[NewEvent, ...], id: str, content: str, *, keyed: bool, claimed: bool
+    ) -> Append:
         now_ms = int(self._clock() * 1000)
         at_ms = max(now_ms, head.at_ms + 1) if head else now_ms  # strictly rising, whatever the publishers' clocks say
         return Append(
@@ -225,6 +233,7 @@ class Log:
             keyed=keyed,
             digest=content,
             expires=at_ms // 1000 + topic.retain_seconds if topic.keeps_all else None,
+            claimed=claimed,
         )
 
     def _in_window(self, head: Append) -> bool:
@@ -250,26 +259,38 @@ class Log:
 
     # Reading
 
-    def read(self, topic: Topic, after: Cursor, limit: int = 100) -> Page:
+    def read(self, topic: Topic, after: Cursor, limit: int = 100, *, consistent: bool = False) -> Page:
         """What follows `after`: every event in order (`keep = "all"`) or at most the newest (`keep = "latest"`).
 
         All or nothing: where something after the cursor is gone, the page has `recovered` False. An eventually
         consistent read is enough to say "nothing new" or to hand out an unbroken run; anything else is read again.
+        `consistent`: it must also hold whatever was appended before this call (twice the units).
         """
-        page = self._page(topic, after, limit, consistent=False) or self._page(topic, after, limit, consistent=True)
-        return page or self._reset(topic)
+        page = None if consistent else self._page(topic, after, limit, consistent=False)
+        return page or self._page(topic, after, limit, consistent=True) or self._reset(topic)
+
+    def heads(self, topics: Sequence[Topic]) -> dict[str, Cursor]:
+        """Where up to 100 topics end, by name: half a unit each. Hints: one may be stale or missing, never ahead of the log."""
+        found = self._store.heads([topic.name for topic in topics])
+        return {name: head.cursor for name, head in found.items()}
+
+    def knows(self, topic: Topic, cursor: Cursor) -> bool:
+        """Whether the cursor is of this life of the topic, by a consistent read (1 unit)."""
+        head = self._store.head(topic.name, consistent=True)
+        return cursor == START if head is None else not _ahead(cursor, head)
 
     def newest(self, topic: Topic, seen: Cursor = START) -> Page:
         """The newest event alone, for a reader without a position; `seen` is what a cache says it already holds."""
         head = self._newest_head(topic, seen)
         return Page(START, (), START, recovered=False) if head is None else _ending(topic, head, 1, self._clock())
 
-    def recent(self, topic: Topic, limit: int = 100, seen: Cursor = START) -> Page:
+    def recent(self, topic: Topic, limit: int = 100, seen: Cursor = START, *, consistent: bool = False) -> Page:
         """The newest events, at most `limit`, oldest first: what a reader without a position wants to see first.
 
-        Half a unit where `seen` is the head; else the history is read consistently, one unit per 4 KB.
+        Half a unit where `seen` is the head; else the history is read consistently, one unit per 4 KB. `consistent`:
+        it must also hold whatever was appended before this call.
         """
-        head = self._newest_head(topic, seen)
+        head = self._store.head(topic.name, consistent=True) if consistent else self._newest_head(topic, seen)
         if head is None or seen == head.cursor:
             return Page(seen, (), seen, recovered=False)
         page = _ending(topic, head, limit, self._clock())

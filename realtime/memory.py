@@ -2,13 +2,18 @@
 
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 
+from realtime.connections import BURST_MS, MESSAGE_MS, Connection, Subscriber
 from realtime.log import KEY_WINDOW_SECONDS, Append, Receipt, Swapped
 from realtime.tickets import TICKET_SECONDS, Grant, Use
 
 _last = attrgetter("last")
+
+MEMORY_PAGE = 500
+"""Subscribers in a page: small enough that tests go through several."""
 
 
 class MemoryStore:
@@ -22,6 +27,9 @@ class MemoryStore:
 
     def head(self, topic: str, *, consistent: bool) -> Append | None:  # noqa: ARG002 - memory is always consistent
         return self._heads.get(topic)
+
+    def heads(self, topics: Sequence[str]) -> Mapping[str, Append]:
+        return {topic: self._heads[topic] for topic in topics if topic in self._heads}
 
     def history(
         self,
@@ -100,3 +108,73 @@ class MemoryCounters:
             if counted < limit:
                 self._counts[name] = counted + 1, expires
             return counted < limit
+
+
+class MemoryConnections:
+    """Rows of connections and subscriptions in dictionaries; `expires` is honoured by the reader, as with DynamoDB's TTL."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.connections: dict[str, Connection] = {}
+        self.subscribers: dict[str, dict[str, Subscriber]] = {}  # by key of the shard, then by connection
+
+    def put(self, connection: Connection) -> None:
+        with self._lock:
+            self.connections[connection.id] = connection
+
+    def count(self, id: str, now_ms: int, *, rested: bool) -> tuple[bool, Connection | None]:
+        with self._lock:
+            row = self.connections.get(id)
+            if row is None or (row.due_ms > now_ms if rested else not now_ms < row.due_ms <= now_ms + BURST_MS):
+                return False, row
+            row = self.connections[id] = replace(row, due_ms=(now_ms if rested else row.due_ms) + MESSAGE_MS)
+            return True, row
+
+    def charge(self, id: str, cost_ms: int) -> int | None:
+        with self._lock:
+            if (row := self.connections.get(id)) is None:
+                return None
+            self.connections[id] = replace(row, due_ms=row.due_ms + cost_ms)
+            return row.due_ms + cost_ms
+
+    def join(self, connection: Connection, key: str, subscriber: Subscriber) -> bool:
+        with self._lock:
+            if (row := self.connections.get(connection.id)) is None:
+                return False
+            self.connections[connection.id] = replace(row, subscriptions=row.subscriptions | {key})
+            self.subscribers.setdefault(key, {})[connection.id] = subscriber
+            return True
+
+    def subscriber(self, id: str, key: str) -> Subscriber | None:
+        return self.subscribers.get(key, {}).get(id)
+
+    def leave(self, id: str, key: str) -> None:
+        with self._lock:
+            if row := self.connections.get(id):
+                self.connections[id] = replace(row, subscriptions=row.subscriptions - {key})
+            self._forget(id, key)
+
+    def renew(self, connection: Connection) -> bool:
+        with self._lock:
+            if (row := self.connections.get(connection.id)) is None:
+                return False
+            self.connections[connection.id] = replace(row, principal=connection.principal, scope=connection.scope)
+            return True
+
+    def remove(self, id: str, key: str | None) -> None:
+        with self._lock:
+            row = self.connections.pop(id, None)
+            for subscription in (row.subscriptions if row else frozenset()) | ({key} if key else set()):
+                self._forget(id, subscription)
+
+    def page(self, key: str, after: str | None) -> tuple[Sequence[Subscriber], str | None]:
+        with self._lock:
+            shard = self.subscribers.get(key, {})
+            names = sorted(name for name in shard if after is None or name > after)
+            return [shard[name] for name in names[:MEMORY_PAGE]], names[MEMORY_PAGE - 1] if len(names) > MEMORY_PAGE else None
+
+    def _forget(self, id: str, key: str) -> None:
+        shard = self.subscribers.get(key, {})
+        shard.pop(id, None)
+        if not shard:
+            self.subscribers.pop(key, None)

@@ -1,10 +1,10 @@
 """Who may read and who may publish: checked on every read, replay, message and push."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from realtime.errors import Code, RealtimeError
-from realtime.features import Topic
+from realtime.features import Features, Topic
 
 Action = Literal["read", "publish"]
 
@@ -44,6 +44,13 @@ def check(topic: Topic, action: Action, principal: Principal | None) -> None:
     if not allowed(topic, action, principal):
         known(principal)
         raise RealtimeError(Code.FORBIDDEN, f"this caller may not {action} this topic")
+
+
+def essential(features: Features, principal: Principal) -> Principal:
+    """The principal with only those claims that a rule asks for: what a connection's row has to keep."""
+    rules = [rule for feature in features.values() for rule in (feature.access.read, feature.access.publish)]
+    names = {"role", *(rule.removeprefix("claim:") for rule in rules if rule.startswith("claim:"))}
+    return replace(principal, claims={name: value for name, value in principal.claims.items() if name in names})
 
 
 def known(principal: Principal | None) -> Principal:

@@ -30,8 +30,13 @@ class Publisher:
         check(found, "publish", principal)
         return found
 
-    def publish(self, topic: Topic, principal: Principal | None, type: str, data: object, key: str | None = None) -> Event:
-        """Append one event for a caller who was authorized for the topic. Nothing is stored if anything is wrong."""
+    def publish(
+        self, topic: Topic, principal: Principal | None, type: str, data: object, key: str | None = None, *, claim: bool = False
+    ) -> Event:
+        """Append one event for a caller who was authorized for the topic. Nothing is stored if anything is wrong.
+
+        `claim`: we push it to its subscribers ourselves (see `Log.append`).
+        """
         if key is not None and not (1 <= len(key) <= MAX_KEY_CHARS and key.isascii() and key.isprintable()):
             raise RealtimeError(Code.INVALID, f"an idempotency key is 1 to {MAX_KEY_CHARS} printable ASCII characters")
         event = NewEvent.of(type, data)
@@ -39,7 +44,7 @@ class Publisher:
             raise RealtimeError(Code.TOO_LARGE, f"{topic.feature.name} takes at most {topic.feature.limits.bytes} bytes of data")
         self._validate(topic, type, data)
         self._rate.admit(topic.feature, principal.sub if principal else "anonymous")
-        return self._log.append(topic, (event,), key=_scoped(key, principal))[0]
+        return self._log.append(topic, (event,), key=_scoped(key, principal), claim=claim)[0]
 
     def _validate(self, topic: Topic, type: str, data: object) -> None:
         if topic.feature.schema_file is None:

@@ -50,8 +50,13 @@ class Runtime:
             log = Log(DynamoStore(client, env["LOG_TABLE"]))
             tickets, counters = Tickets(DynamoTickets(client, access)), RateLimit(DynamoCounters(client, access))
             secret = StoredSecret(env.get("SECRET_ARN", ""))
-        origins = [origin for origin in env.get("ORIGINS", "").split(",") if origin]
-        return cls(features, log, Publisher(features, log, counters), tickets, Sessions(secret, origins), _verifier(env, secret))
+        sessions = Sessions(secret, list(origins(env)))
+        return cls(features, log, Publisher(features, log, counters), tickets, sessions, _verifier(env, secret))
+
+
+def origins(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The web origins that may use the deployment; none: any."""
+    return tuple(origin for origin in env.get("ORIGINS", "").split(",") if origin)
 
 
 def _verifier(env: Mapping[str, str], secret: Secret) -> Verifier:

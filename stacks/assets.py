@@ -37,6 +37,9 @@ class Asset:
 
 ASSETS = {
     "http": Asset("http", ("realtime", "services/__init__.py", "services/http", "functions/__init__.py", "functions/http")),
+    "websocket": Asset(
+        "websocket", ("realtime", "functions/__init__.py", "functions/websocket", "functions/authorizer", "functions/broadcaster")
+    ),
 }
 
 

@@ -22,7 +22,11 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`origins`: web origins that may use the APIs. `oidc`: the OIDC_* variables of functions, empty for the stack's own secret."""
+    """`origins`: web origins that may use the APIs. `oidc`: the OIDC_* variables of functions, empty for the stack's own secret.
+
+    `posts_per_second`: this deployment's share of the 10,000 requests a second that API Gateway gives an account and
+    region, @connections included. `make_log_role`: whether to give API Gateway the account-wide role to write logs.
+    """
 
     features_file: Path
     features: Features
@@ -31,6 +35,8 @@ class Config:
     wheels: str
     origins: tuple[str, ...]
     oidc: dict[str, str]
+    posts_per_second: int
+    make_log_role: bool
 
     @classmethod
     def of(cls, scope: Construct) -> "Config":
@@ -47,6 +53,8 @@ class Config:
             wheels=_one_of(node, "realtime:lambda-wheels", ("linux", "native")),
             origins=tuple(o.strip() for o in _text(node, "realtime:origins", "*").split(",") if o.strip()),
             oidc=_oidc(node),
+            posts_per_second=_number(node, "realtime:posts-per-second", 5_000, least=100),
+            make_log_role=_one_of(node, "realtime:api-log-role", ("create", "existing")) == "create",
         )
 
     def when(self, stack: Callable[P, S], *patterns: Pattern) -> Callable[P, S | None]:
@@ -76,6 +84,13 @@ def _one_of(node: Node, key: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise ConfigError(f"context {key}: {value} is not known; write {' or '.join(known)}")
     return value
+
+
+def _number(node: Node, key: str, default: int, *, least: int) -> int:
+    value = _text(node, key, str(default))
+    if not value.isascii() or not value.isdigit() or int(value) < least:
+        raise ConfigError(f"context {key}: {value} is not a whole number from {least} up, as in -c {key}={default}")
+    return int(value)
 
 
 def _oidc(node: Node) -> dict[str, str]:

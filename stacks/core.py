@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -13,6 +13,7 @@ from stacks.config import Config
 from stacks.parts.access_log import AccessLog
 from stacks.parts.function import Function
 from stacks.parts.nag import accept
+from stacks.parts.table import Table
 
 METHODS = (apigateway.CorsHttpMethod.GET, apigateway.CorsHttpMethod.HEAD, apigateway.CorsHttpMethod.POST)
 REQUEST_HEADERS = ("authorization", "content-type", "idempotency-key", "if-none-match", "if-modified-since")
@@ -30,8 +31,8 @@ class CoreStack(Stack):
     def __init__(self, scope: Construct, id: str, *, config: Config, **stack: Any) -> None:
         super().__init__(scope, id, **stack)
         self.config = config
-        self.log = self._table("Log", partition="topic", sort="entry", stream=dynamodb.StreamViewType.NEW_IMAGE)
-        self.access = self._table("Access", partition="id")
+        self.log = Table(self, "Log", partition="topic", sort="entry", stream=dynamodb.StreamViewType.NEW_IMAGE)
+        self.access = Table(self, "Access", partition="id")
         self.secret = self._signing_secret()
         self.api = self._front_door()
         self._routes()
@@ -46,21 +47,6 @@ class CoreStack(Stack):
             "ORIGINS": ",".join(origin for origin in self.config.origins if origin != "*"),
             **self.config.oidc,
         }
-
-    def _table(
-        self, id: str, *, partition: str, sort: str | None = None, stream: dynamodb.StreamViewType | None = None
-    ) -> dynamodb.TableV2:
-        text = dynamodb.AttributeType.STRING
-        return dynamodb.TableV2(
-            self,
-            id,
-            partition_key=dynamodb.Attribute(name=partition, type=text),
-            sort_key=dynamodb.Attribute(name=sort, type=text) if sort else None,
-            time_to_live_attribute="expires",
-            dynamo_stream=stream,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True),
-            removal_policy=RemovalPolicy.DESTROY,  # DynamoDB keeps a backup of the deleted table for 35 days, since recovery is on
-        )
 
     def _signing_secret(self) -> secretsmanager.Secret:
         secret = secretsmanager.Secret(

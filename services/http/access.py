@@ -6,8 +6,9 @@ from fastapi import APIRouter, Depends, Response
 
 from realtime.policy import allowed, check, known
 from realtime.runtime import Runtime
+from realtime.strict import parsed
 from realtime.tickets import TICKET_SECONDS
-from services.http.bodies import Authorization, RawBody, parsed
+from services.http.bodies import Authorization, RawBody
 from services.http.schemas import SESSION_RESPONSES, TICKET_RESPONSES, Ticket, TicketRequest, body_of
 
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -21,7 +22,7 @@ def router(runtime: Runtime) -> APIRouter:
     def ticket(raw: Annotated[bytes, Depends(RawBody())], authorization: Authorization = None) -> Response:
         """A single-use ticket, good for 30 seconds, for a stream or socket that begins with these topics."""
         principal = known(runtime.principal(authorization))
-        body = parsed(TicketRequest, raw)
+        body = parsed(TicketRequest.model_validate, raw)
         for name in body.topics:
             topic = runtime.features.topic(name)
             if body.use == "sse" or not allowed(topic, "publish", principal):

@@ -1,19 +1,16 @@
 """Request bodies: bounded while they arrive, strict once they are there."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import Header, Request
-from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from realtime.errors import Code, RealtimeError
-from realtime.event import loads
 from realtime.features import MAX_EVENT_BYTES
 
 MAX_BODY_BYTES = 2 * MAX_EVENT_BYTES
 """The largest event, with room for escapes and white space."""
 
-Model = TypeVar("Model", bound=BaseModel)
 Authorization = Annotated[str | None, Header(description="Bearer <token>")]
 
 
@@ -30,13 +27,3 @@ class RawBody:
         except ClientDisconnect:
             raise RealtimeError(Code.INVALID, "the body ended before it was whole") from None
         return bytes(body)
-
-
-def parsed(model: type[Model], raw: bytes) -> Model:
-    """The body as a model; anything else is `invalid`, naming the first field that is wrong."""
-    try:
-        return model.model_validate(loads(raw))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise RealtimeError(Code.INVALID, f"{where}: {first['msg']}") from None

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Response
 
 from realtime.runtime import Runtime
-from services.http.bodies import Authorization, RawBody, parsed
+from realtime.strict import parsed
+from services.http.bodies import Authorization, RawBody
 from services.http.schemas import PUBLISH_RESPONSES, NewEvent, body_of
 
 
@@ -23,7 +24,7 @@ def router(runtime: Runtime) -> APIRouter:
         """Append one event to the topic's log. Nothing is stored unless the answer is 201."""
         principal = runtime.principal(authorization)
         found = runtime.publisher.authorize(topic, principal)
-        body = parsed(NewEvent, raw)
+        body = parsed(NewEvent.model_validate, raw)
         event = runtime.publisher.publish(found, principal, body.type, body.data, idempotency_key)
         return Response(event.encode(), 201, {"Cache-Control": "no-store"}, "application/json")
 

@@ -2,17 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from realtime.errors import Code
+from realtime.strict import Strict
 from realtime.tickets import MAX_TOPICS
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class NewEvent(_Strict):
+class NewEvent(Strict):
     """An event to publish."""
 
     type: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
@@ -56,7 +53,7 @@ class Page(BaseModel):
     poll_after: float
 
 
-class TicketRequest(_Strict):
+class TicketRequest(Strict):
     """What the ticket is for."""
 
     use: Literal["sse", "websocket"]

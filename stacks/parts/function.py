@@ -45,6 +45,5 @@ class Function(lambda_.Function):
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
             memory_size=MEMORY_MB,
-            timeout=Duration.seconds(TIMEOUT_SECONDS),
-            **more,
+            **{"timeout": Duration.seconds(TIMEOUT_SECONDS), **more},
         )

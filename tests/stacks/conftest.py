@@ -12,6 +12,7 @@ from stacks.assets import Target, install
 from stacks.config import Config
 from stacks.core import CoreStack
 from stacks.polling import PollingStack
+from stacks.websocket import WebSocketStack
 
 ROOT = Path(__file__).parents[2]
 Templates = dict[str, dict[str, Any]]
@@ -28,6 +29,7 @@ def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins:
     config = Config.of(app)
     core = CoreStack(app, "CoreStack", config=config)
     config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core)
+    config.when(WebSocketStack, "websocket", "fallback")(app, "WebSocketStack", core=core)
     app.synth()
     return {file.name.removesuffix(".template.json"): json.loads(file.read_text()) for file in sorted(folder.glob("*.template.json"))}
 

@@ -1,0 +1,52 @@
+"""Translates records of the log's stream and messages of the fan-out queue into pushes; what fails is told by its own name."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from realtime.dynamo import to_append
+from realtime.fanout import Fanout, Push
+from realtime.features import Features
+
+RESERVE_SECONDS = 3.0
+"""Kept back from the function's time for handing over the rest, and for the requests that are under way."""
+
+Event = dict[str, Any]
+
+logger = logging.getLogger("realtime.broadcaster")
+
+
+class Broadcaster:
+    """One invocation: every record is pushed, or named in the answer so that it alone is tried again."""
+
+    def __init__(self, features: Features, fanout: Fanout) -> None:
+        self._features = features
+        self._fanout = fanout
+
+    def stream(self, event: Event, context: Any) -> Event:
+        """Appends that nobody has claimed. After a failure the rest waits too: the stream is read in order."""
+        failures = self._each(event, context, self._append, lambda record: record["dynamodb"]["SequenceNumber"])
+        return {"batchItemFailures": failures[:1]}
+
+    def queue(self, event: Event, context: Any) -> Event:
+        """Shards of a big topic, and what others had to leave over."""
+        return {"batchItemFailures": self._each(event, context, self._push, lambda record: record["messageId"])}
+
+    def _each(self, event: Event, context: Any, act: Callable[[Event, float], None], name: Callable[[Event], str]) -> list[dict[str, str]]:
+        failures = []
+        for record in event["Records"]:
+            seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
+            try:
+                act(record, seconds)
+            except Exception:
+                logger.exception("a record could not be pushed")
+                failures.append({"itemIdentifier": name(record)})
+        return failures
+
+    def _append(self, record: Event, seconds: float) -> None:
+        append = to_append(record["dynamodb"]["NewImage"])
+        self._fanout.deliver(self._features.topic(append.topic), tuple(append.unpacked()), seconds=seconds)
+
+    def _push(self, record: Event, seconds: float) -> None:
+        push = Push.decode(record["body"])
+        self._fanout.push(self._features.topic(push.events[0].topic), push, seconds=seconds)
