@@ -1,4 +1,4 @@
-"""CoreStack's tables, made by hand: for tests and benches that deploy no stack. Without stream and TTL."""
+"""The stacks' tables, made by hand: for tests and benches that deploy no stack. Without stream and TTL."""
 
 from typing import TYPE_CHECKING
 
@@ -20,5 +20,14 @@ def make_access_table(client: "DynamoDBClient", name: str = "access") -> None:
         TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def make_connections_table(client: "DynamoDBClient", name: str = "connections") -> None:
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": "entry", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}, {"AttributeName": "entry", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )

@@ -15,6 +15,7 @@ from realtime.log import Log, Store
 from realtime.memory import MemoryStore
 from tests.endpoint import Endpoint
 from tests.helpers import Clock
+from tests.world import World, websocket_features
 
 for name in [name for name in os.environ if name.startswith("AWS_") and name != "AWS_CA_BUNDLE"]:
     del os.environ[name]
@@ -66,3 +67,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """One MiniStack for all tests that ask for it; each makes tables of its own."""
     with running(tmp_path_factory.mktemp("endpoint")) as places:
         yield Endpoint(places)
+
+
+@pytest.fixture
+def world(tmp_path: Path, clock: Clock) -> World:
+    """The WebSocket pattern over memory."""
+    return World(websocket_features(tmp_path), clock)

@@ -1,6 +1,6 @@
 """What only DynamoDB can do wrong: tickets and counters in a table, throttling, lost answers, unprocessed writes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -114,6 +114,9 @@ class _Kept:
 
     def head(self, topic: str, *, consistent: bool) -> None:
         return None
+
+    def heads(self, topics: Sequence[str]) -> dict[str, Any]:
+        return {}
 
     def receipt(self, topic: str, id: str) -> None:
         return None

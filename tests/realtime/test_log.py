@@ -254,3 +254,30 @@ def test_query_cut_short_by_size_is_a_shorter_page_not_a_reset(clock: Clock) -> 
     first = log.read(ALL, START)
     assert (first.recovered, [e.seq for e in first.events]) == (True, [1, 2])
     assert seqs(log, first.cursor) == [3, 4, 5]
+
+
+def test_heads_of_several_topics_are_asked_for_at_once(log: Log) -> None:
+    """Those that have any event; an expired topic has its head still."""
+    log.append(ALL, [event(1), event(2)])
+    log.append(LATEST, [event(1)])
+    heads = log.heads([ALL, LATEST, topic("empty")])
+    assert {name: cursor.seq for name, cursor in heads.items()} == {"news": 2, "figures": 1}
+    assert log.heads([]) == {}
+
+
+def test_log_knows_its_own_cursors(log: Log) -> None:
+    """Not those of another life, nor those that it has not given out."""
+    (made,) = log.append(ALL, [event()])
+    known = [log.knows(ALL, cursor) for cursor in (made.cursor, START, Cursor(made.epoch, 2), Cursor("ffff", 1))]
+    assert known == [True, True, False, False]
+    assert (log.knows(LATEST, START), log.knows(LATEST, made.cursor)) == (True, False)
+
+
+def test_claim_stands_in_the_append(store: Store, log: Log) -> None:
+    """And in that one alone: the next is again everybody's."""
+    claimed = []
+    for claim in (False, True, False):
+        log.append(ALL, [event()], claim=claim)
+        head = store.head("news", consistent=True)
+        claimed.append(head is not None and head.claimed)
+    assert claimed == [False, True, False]

@@ -1,7 +1,7 @@
 """The log under everything that DynamoDB and a dying process may do: stale reads, lost answers, kills between two writes."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,14 +29,17 @@ class Hostile:
     def __init__(self, rng: random.Random) -> None:
         self.real = MemoryStore()
         self.rng = rng
-        self.heads: dict[str, list[Append | None]] = {}
+        self.past: dict[str, list[Append | None]] = {}
         self.kill = ""  # "", "before swap", "after swap"
         self.repeat = False  # the SDK sends the next put twice
         self.overtake: Append | None = None
 
     def head(self, topic: str, *, consistent: bool) -> Append | None:
         now = self.real.head(topic, consistent=True)
-        return now if consistent else self.rng.choice([*self.heads.get(topic, [None]), now])
+        return now if consistent else self.rng.choice([*self.past.get(topic, [None]), now])
+
+    def heads(self, topics: Sequence[str]) -> Mapping[str, Append]:
+        return {topic: head for topic in topics if (head := self.head(topic, consistent=False))}
 
     def history(
         self, topic: str, epoch: str, first: int, last: int, *, limit: int, consistent: bool, backward: bool = False
@@ -56,7 +59,7 @@ class Hostile:
 
     def swap(self, expected: Append | None, new: Append) -> Swapped:
         swapped = self.real.swap(expected, new)
-        self.heads.setdefault(new.topic, [None]).append(self.real.head(new.topic, consistent=True))
+        self.past.setdefault(new.topic, [None]).append(self.real.head(new.topic, consistent=True))
         if self.kill == "after swap":
             raise Killed
         if self.repeat and swapped.done:
@@ -175,6 +178,17 @@ class LogMachine(RuleBasedStateMachine):
         assert page.cursor.seq >= reader.cursor.seq
         if page.cursor != reader.cursor:
             assert [e.seq for e in page.events] == list(range(page.cursor.seq, 0, -1))[:limit][::-1]
+
+    @rule(reader=readers)
+    def subscribe(self, reader: Reader) -> None:
+        """A consistent read misses nothing that was appended before it, whatever stale reads would say."""
+        page = self.logs[0].read(self.topic, reader.cursor, 500, consistent=True)
+        assert page.cursor.seq == len(self.published)
+
+    @rule()
+    def ask_for_the_heads(self) -> None:
+        """A head may be stale; it is never ahead of the log."""
+        assert all(cursor.seq <= len(self.published) for cursor in self.logs[0].heads([self.topic]).values())
 
     @rule()
     def foreign_cursor(self) -> None:
