@@ -53,30 +53,34 @@ class Sandbox:
             "ACCESS_TABLE": "access",
             "SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench",
             "ORIGINS": "",
+            "CONNECTIONS_TABLE": "connections",
+            "FANOUT_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/fanout",
+            "WEBSOCKET_ENDPOINT": "https://bench.execute-api.us-east-1.amazonaws.com/live",
+            "POSTS_PER_SECOND": "1000",
         }
 
 
 @contextmanager
-def sandbox() -> Iterator[Sandbox]:
-    """Both folders, in a temporary one, staged from the sources as they are now."""
+def sandbox(asset: str = "http") -> Iterator[Sandbox]:
+    """Both folders of an asset, in a temporary one, staged from the sources as they are now."""
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH, prefix="sandbox-") as folder:
         made = Sandbox(Path(folder) / "task", Path(folder) / "bare")
         with step("installing and staging what the functions need"):
             prepare()
             provided()
-            _fill(made)
+            _fill(made, asset)
         yield made
 
 
-def _fill(made: Sandbox) -> None:
+def _fill(made: Sandbox, asset: str) -> None:
     features = ROOT / "features.toml"
-    staged, _ = stage(target(), "http", features, [f.schema_file for f in load(features).values() if f.schema_file])
+    staged, _ = stage(target(), asset, features, [f.schema_file for f in load(features).values() if f.schema_file])
     _link(staged, made.task)
-    _link(target().folder / "http.dependencies", made.bare)
+    _link(target().folder / f"{asset}.dependencies", made.bare)
     for place in (made.task, made.bare):
         (place / "bench").mkdir()
-        for name in ("__init__", "bare_import", "bare_read", "warm_worker"):
+        for name in ("__init__", "bare_client", "bare_import", "bare_read", "warm_worker"):
             shutil.copy(ROOT / "bench" / f"{name}.py", place / "bench")
 
 

@@ -11,10 +11,11 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from local.guests import Guests
 from local.places import ROOT
 from realtime.errors import Code, RealtimeError
 from services.http.problems import problem
@@ -22,19 +23,21 @@ from services.http.problems import problem
 _OURS_ALONE = frozenset(  # of one connection, or set anew by this server
     ["host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "content-length", "accept-encoding", "date", "server"]
 )
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self' ws://localhost:*; "
+_POLICY += "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 class Fresh(StaticFiles):
-    """Static files that a browser asks for again each time, so that an edit is seen."""
+    """Static files that a browser asks for again each time, so that an edit is seen; scripts and styles are our own files only."""
 
     def file_response(self, *place: Any, **how: Any) -> Response:
         response = super().file_response(*place, **how)
-        response.headers["Cache-Control"] = "no-cache"
+        response.headers.update({"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY})
         return response
 
 
-def create_app(upstream: str) -> Starlette:
-    """Serve web/, and pass /topics, /tickets and /sessions on to `upstream`."""
+def create_app(upstream: str, *, websocket_url: str | None = None, signing_secret: str | None = None) -> Starlette:
+    """Serve web/ and what it needs to know, sign guests in, and pass /topics, /tickets and /sessions on to `upstream`."""
     client = httpx2.AsyncClient(
         base_url=upstream, timeout=15, limits=httpx2.Limits(max_connections=100), headers={"accept-encoding": "identity"}
     )
@@ -56,15 +59,21 @@ def create_app(upstream: str) -> Starlette:
         response.raw_headers = [(n.lower(), v) for n, v in answer.headers.raw if n.decode().lower() not in _OURS_ALONE]
         return response
 
+    async def client_facts(_: Request) -> Response:
+        return JSONResponse({"websocket": websocket_url} if websocket_url else {}, headers={"Cache-Control": "no-store"})
+
+    own = [Route("/client.json", client_facts), Route("/guests", Guests(signing_secret).sign_in, methods=["POST"])]
     passed_on = [Route(path, forward, methods=["GET", "HEAD", "POST"]) for path in ("/topics/{rest:path}", "/tickets", "/sessions")]
-    return Starlette(routes=[*passed_on, Mount("/", Fresh(directory=ROOT / "web", html=True))], lifespan=lifespan)
+    return Starlette(routes=[*own, *passed_on, Mount("/", Fresh(directory=ROOT / "web", html=True))], lifespan=lifespan)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.page", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     chosen = parser.parse_args()
-    uvicorn.run(create_app(os.environ["FRONT_DOOR"]), host="127.0.0.1", port=chosen.port, log_level="warning")
+    env = os.environ
+    app = create_app(env["FRONT_DOOR"], websocket_url=env.get("WEBSOCKET_URL"), signing_secret=env.get("SIGNING_SECRET"))
+    uvicorn.run(app, host="127.0.0.1", port=chosen.port, log_level="warning")
 
 
 if __name__ == "__main__":
