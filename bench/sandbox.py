@@ -18,7 +18,7 @@ from local.lambda_like import PYTHON, provided
 from local.places import REGION, ROOT, LocalError
 from local.progress import step
 from realtime.features import load
-from stacks.assets import stage
+from stacks.assets import FEATURES, stage
 
 SCRATCH = ROOT / ".local" / "bench"
 
@@ -48,7 +48,7 @@ class Sandbox:
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            "FEATURES": "features.toml",
+            "FEATURES": FEATURES,
             "LOG_TABLE": "log",
             "ACCESS_TABLE": "access",
             "SECRET_ARN": "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench",
@@ -74,8 +74,7 @@ def sandbox(asset: str = "http") -> Iterator[Sandbox]:
 
 
 def _fill(made: Sandbox, asset: str) -> None:
-    features = ROOT / "features.toml"
-    staged, _ = stage(target(), asset, features, [f.schema_file for f in load(features).values() if f.schema_file])
+    staged, _ = stage(target(), asset, load(ROOT / "features.toml"))
     _link(staged, made.task)
     _link(target().folder / f"{asset}.dependencies", made.bare)
     for place in (made.task, made.bare):

@@ -1,109 +1,66 @@
-"""`features.toml`: which pattern serves which feature. Strict: what cannot work is refused with the line and the cure."""
+"""Which pattern serves which feature, as every function and service knows it.
 
-import difflib
+`features.toml` is read, and judged, by features_file; functions get what it says as `features.json`, which needs neither
+a TOML parser nor a model library (170 ms of a cold start).
+"""
+
+import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from typing import Any, Literal
 
 from realtime.errors import Code, RealtimeError
 
 Pattern = Literal["polling", "sse", "websocket", "fallback"]
 
 MAX_EVENT_BYTES = 128 * 1024
-MAX_WEBSOCKET_BYTES = 31 * 1024
-"""Data of an event that fits into one WebSocket frame of 32 KB, with up to 1 KB of envelope around it."""
-
-MAX_RETAIN_SECONDS = 365 * 86_400
 MIN_INTERVAL_SECONDS = 1.0
 RESERVED_SEGMENTS = frozenset({"events", "stream", ".", ".."})
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@|-]{1,128}", re.ASCII)  # RFC 3986 pchar, and the | of Auth0 subjects
-_UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}
-_RULE = re.compile(r"public|user|service|owner|claim:[A-Za-z0-9_.:/-]{1,64}", re.ASCII)
 
 
 class FeaturesError(Exception):
     """features.toml is wrong; the message holds one line per mistake."""
 
 
-def _duration(value: object) -> float:
-    """Seconds of "250ms", "30s", "5min", "24h" or "7d"."""
-    form = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min|h|d)", value) if isinstance(value, str) else None
-    if form is None or float(form[1]) == 0:
-        raise ValueError('write a number and a unit (ms, s, min, h or d), as in "30s"')
-    return float(form[1]) * _UNITS[form[2]]
-
-
-def _rate(value: object) -> float:
-    """Events per second of "100/min"."""
-    form = re.fullmatch(r"(\d+(?:\.\d+)?)/(s|min|h|d)", value) if isinstance(value, str) else None
-    if form is None or float(form[1]) == 0:
-        raise ValueError('write a number per s, min, h or d, as in "100/min"')
-    return float(form[1]) / _UNITS[form[2]]
-
-
-def _hours(value: object) -> float:
-    """Hours a day of "8h/day"."""
-    form = re.fullmatch(r"(\d+(?:\.\d+)?)h/day", value) if isinstance(value, str) else None
-    if form is None or not 0 < float(form[1]) <= 24:
-        raise ValueError('write hours per day, as in "8h/day"')
-    return float(form[1])
-
-
-def _access_rule(value: object) -> str:
-    if not isinstance(value, str) or not _RULE.fullmatch(value):
-        raise ValueError("write public, user, service, owner or claim:<name>")
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(_duration)]
-PerSecond = Annotated[float, BeforeValidator(_rate)]
-HoursPerDay = Annotated[float, BeforeValidator(_hours)]
-AccessRule = Annotated[str, BeforeValidator(_access_rule)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Access(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
     """Who may read and who may publish: `public`, `user`, `service`, `owner` or `claim:<name>`."""
 
-    read: AccessRule = "user"
-    publish: AccessRule = "service"
+    read: str = "user"
+    publish: str = "service"
 
 
-class Limits(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
     """What one caller may publish: events per second (averaged over a minute), bytes of `data` per event."""
 
-    publish: PerSecond | None = None
-    bytes: int = Field(default=4096, ge=1, le=MAX_EVENT_BYTES)
+    publish: float | None = None
+    bytes: int = 4096
 
 
-class Feature(_Strict):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
     """One table `[features.<name>]`. Durations are in seconds, rates per second, `open` in hours per day."""
 
     name: str
     pattern: Pattern = "polling"
     host: Literal["service", "lambda"] = "service"
     direction: Literal["down", "both"] = "down"
-    latency: Seconds = 30.0
-    interval: Seconds | None = None
+    latency: float = 30.0
+    interval: float | None = None
     keep: Literal["all", "latest"] = "all"
-    retain: Seconds = 86_400.0
-    readers: int = Field(default=100, ge=1)
-    events: PerSecond = 1 / 60
-    open: HoursPerDay = 8.0
+    retain: float = 86_400.0
+    readers: int = 100
+    events: float = 1 / 60
+    open: float = 8.0
     access: Access = Access()
     rooms: bool = False
-    schema_file: str | None = Field(default=None, alias="schema")
+    schema_file: str | None = None
     limits: Limits = Limits()
 
     @property
@@ -143,7 +100,8 @@ class Features(Mapping[str, Feature]):
 
     def __init__(self, features: Mapping[str, Feature], folder: Path = Path()) -> None:
         self._features = dict(features)
-        self._folder = folder
+        self.folder = folder
+        """Where the files of schemas are."""
 
     def __getitem__(self, name: str) -> Feature:
         return self._features[name]
@@ -157,7 +115,7 @@ class Features(Mapping[str, Feature]):
     @cached_property
     def schemas(self) -> dict[str, dict[str, Any]]:
         """JSON Schemas of `data`, by feature and event type."""
-        return {name: _read_schemas(self._folder, f.schema_file) for name, f in self.items() if f.schema_file}
+        return {name: read_schemas(self.folder, f.schema_file) for name, f in self.items() if f.schema_file}
 
     def check_schemas(self) -> None:
         """Whether every schema is one: asked at synth, so that no function has to."""
@@ -178,6 +136,24 @@ class Features(Mapping[str, Feature]):
             raise RealtimeError(Code.UNKNOWN_TOPIC, "no feature serves this topic: see features.toml for those that exist")
         return Topic(name, feature)
 
+    def encode(self) -> str:
+        """As `load` reads it from a file whose name ends in .json."""
+        return json.dumps({name: asdict(feature) for name, feature in self.items()}, indent=1)
+
+
+def load(path: Path) -> Features:
+    """The features of a file: features.json of an asset, else features.toml, whose every mistake `FeaturesError` lists."""
+    if path.suffix != ".json":
+        from realtime.features_file import read  # noqa: PLC0415 - pydantic: where features.json is read, it is not even there
+
+        return read(path)
+    tables: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return Features({name: _feature(table) for name, table in tables.items()}, path.parent)
+
+
+def _feature(table: dict[str, Any]) -> Feature:
+    return Feature(**table | {"access": Access(**table["access"]), "limits": Limits(**table["limits"])})
+
 
 def _segments_fit(feature: Feature, rest: list[str]) -> bool:
     deepest = 2 if "owner" in (feature.access.read, feature.access.publish) else 1
@@ -186,106 +162,8 @@ def _segments_fit(feature: Feature, rest: list[str]) -> bool:
     return 1 <= len(rest) <= deepest and all(_SEGMENT.fullmatch(s) and s not in RESERVED_SEGMENTS for s in rest)
 
 
-def load(path: Path) -> Features:
-    """Read and judge a features file; `FeaturesError` lists every mistake with file, line, key and cure."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except (OSError, ValueError) as error:
-        raise FeaturesError(f"{path}: cannot be read: {error}") from None
-    mistakes = [f"{path}: unknown table [{key}]: only [features.<name>] is known" for key in document if key != "features"]
-    tables = document.get("features")
-    if not isinstance(tables, dict) or not tables:
-        raise FeaturesError("\n".join([*mistakes, f"{path}: no feature: begin with [features.metrics]"]))
-    features = dict[str, Feature]()
-    for name, table in tables.items():
-        found = list(_judge(name, table, path.parent, features))
-        mistakes += [f"{path}:{_line(text, name, key)}: features.{name}{'.' + key if key else ''}: {cure}" for key, cure in found]
-    if mistakes:
-        raise FeaturesError("\n".join(mistakes))
-    return Features(features, path.parent)
-
-
-def _judge(name: str, table: object, folder: Path, features: dict[str, Feature]) -> Iterator[tuple[str, str]]:
-    """Mistakes of one table as (key, cure); a table without any is added to `features`."""
-    if not _NAME.fullmatch(name):
-        yield "", "a name is lower-case letters, digits and hyphens, begins with a letter and has at most 32 characters"
-    if not isinstance(table, dict) or "name" in table:
-        yield ("name", "the table's own title is the name: remove this key") if isinstance(table, dict) else ("", "must be a table")
-        return
-    try:
-        feature = Feature.model_validate({"name": name, **table})
-    except ValidationError as error:
-        yield from (_explain(e["loc"], e["type"], e["msg"]) for e in error.errors())
-        return
-    if "pattern" not in table:
-        feature = feature.model_copy(update={"pattern": recommended(feature)})
-    features[name] = feature
-    yield from _impossible(feature, table)
-    if feature.schema_file and (Path(feature.schema_file).is_absolute() or ".." in Path(feature.schema_file).parts):
-        yield "schema", "the file must lie in the folder of this one, or below it: write a relative path without .."
-    elif feature.schema_file:
-        try:
-            _read_schemas(folder, feature.schema_file)
-        except FeaturesError as error:
-            yield "schema", str(error)
-
-
-def _explain(location: tuple[int | str, ...], kind: str, message: str) -> tuple[str, str]:
-    key = ".".join(str(part) for part in location)
-    if kind == "extra_forbidden":
-        known = [f.alias or n for n, f in _model(location).model_fields.items() if n != "name"]
-        near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        return key, f"unknown key: did you mean {near[0]}?" if near else f"unknown key: known are {', '.join(known)}"
-    return key, message.removeprefix("Value error, ").replace("Input should be", "must be")
-
-
-def _model(location: tuple[int | str, ...]) -> type[_Strict]:
-    """The model that the last part of the location is a key of."""
-    if len(location) == 1:
-        return Feature
-    return Access if location[0] == "access" else Limits
-
-
-def recommended(feature: Feature) -> Pattern:
-    """The least that meets the needs: WebSocket for two-way or below 100 ms, SSE up to 1 s, else polling."""
-    if feature.direction == "both" or feature.latency < 0.1:
-        return "websocket"
-    return "sse" if feature.latency <= 1 else "polling"
-
-
-def _impossible(feature: Feature, table: dict[str, object]) -> Iterator[tuple[str, str]]:
-    """Choices that no deployment can honour."""
-    pattern, latency = feature.pattern, feature.latency
-    if pattern == "polling" and latency < MIN_INTERVAL_SECONDS:
-        yield "latency", 'polling is for 1 s and more: write pattern = "sse" (or "websocket" below 100 ms)'
-    if pattern == "sse" and latency < 0.1:
-        yield "latency", 'SSE is for 100 ms and more: write pattern = "websocket"'
-    if feature.direction == "both" and pattern in ("polling", "sse"):
-        yield "direction", f'{pattern} goes one way: write pattern = "websocket" (or "fallback"), or direction = "down"'
-    if "host" in table and pattern not in ("sse", "fallback"):
-        yield "host", f"only sse has a choice of host: remove it, {pattern} has one"
-    if pattern in ("websocket", "fallback") and feature.limits.bytes > MAX_WEBSOCKET_BYTES:
-        yield (
-            "limits.bytes",
-            f"a WebSocket frame holds 32 KB, envelope included: write at most {MAX_WEBSOCKET_BYTES}, and put more elsewhere",
-        )
-    if "interval" in table and feature.interval_seconds != feature.interval:
-        yield "interval", 'polling more often than every second is not served: write interval = "1s" or more'
-    if feature.interval and feature.interval > latency:
-        yield "interval", "asking less often than the latency allows breaks its promise: make it at most latency"
-    if "retain" in table and feature.keep == "latest":
-        yield "retain", 'the newest event never expires: remove it, or write keep = "all"'
-    if not 60 <= feature.retain <= MAX_RETAIN_SECONDS:
-        yield "retain", "must lie between 1min and 365d"
-    if "owner" in (feature.access.read, feature.access.publish) and not feature.rooms:
-        yield "access", "an owner's topic is <feature>/<sub>: write rooms = true"
-
-
-def _read_schemas(folder: Path, file: str) -> dict[str, Any]:
+def read_schemas(folder: Path, file: str) -> dict[str, Any]:
     """The schema file: a JSON object from event type to the JSON Schema (2020-12) of its `data`."""
-    import json  # noqa: PLC0415 - only features with a schema pay for it
-
     try:
         schemas = json.loads((folder / file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -293,15 +171,3 @@ def _read_schemas(folder: Path, file: str) -> dict[str, Any]:
     if not isinstance(schemas, dict) or not schemas or not all(isinstance(s, dict | bool) for s in schemas.values()):
         raise FeaturesError(f'{file} must map event types to JSON Schemas, as in {{"message": {{"type": "object"}}}}')
     return schemas
-
-
-def _line(text: str, feature: str, key: str) -> int:
-    """The line on which the key of a feature's table stands, else the table's own line."""
-    found, inside = 1, False
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*features\s*\.\s*\"?([^\].\"]+)\"?\s*[\].]", line):
-            inside = header[1].strip() == feature
-            found = number if inside and found == 1 else found
-        if inside and key and re.match(rf"\s*{re.escape(key.split('.', maxsplit=1)[0])}\s*=", line):
-            return number
-    return found

@@ -5,16 +5,19 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from realtime.features import Features, load
 from realtime.log import Log
-from realtime.memory import MemoryCounters, MemoryStore, MemoryTickets
 from realtime.policy import Principal
 from realtime.publish import Publisher
 from realtime.rate import RateLimit
 from realtime.sessions import Sessions
 from realtime.tickets import Tickets
 from realtime.tokens import OidcVerifier, Secret, SecretVerifier, Verifier, bearer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,16 @@ class Runtime:
         return None if token is None else self.verifier.verify(token)
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Runtime":
-        """Build from the variables that docs/configuration.md lists; a missing one is a KeyError that names it."""
+    def from_env(cls, env: Mapping[str, str] = os.environ, client: "DynamoDBClient | None" = None) -> "Runtime":
+        """Build from the variables that docs/configuration.md lists; a missing one is a KeyError that names it.
+
+        `client`: one that the caller has made already, which takes 20 ms.
+        """
         features = load(Path(env.get("FEATURES", "features.toml")))
         secret: Secret
         if env.get("REALTIME_LOG") == "memory":
+            from realtime.memory import MemoryCounters, MemoryStore, MemoryTickets  # noqa: PLC0415 - for tests and single servers
+
             log, tickets, counters = Log(MemoryStore()), Tickets(MemoryTickets()), RateLimit(MemoryCounters())
             key = env.get("REALTIME_SECRET") or secrets.token_hex(32)
             secret = lambda: key  # noqa: E731 - the protocol is a call, the value is here already
@@ -46,7 +54,7 @@ class Runtime:
             from realtime.aws import StoredSecret, dynamodb  # noqa: PLC0415 - boto3 only where it is used
             from realtime.dynamo import DynamoCounters, DynamoStore, DynamoTickets  # noqa: PLC0415
 
-            client, access = dynamodb(), env.get("ACCESS_TABLE", "")
+            client, access = client or dynamodb(), env.get("ACCESS_TABLE", "")
             log = Log(DynamoStore(client, env["LOG_TABLE"]))
             tickets, counters = Tickets(DynamoTickets(client, access)), RateLimit(DynamoCounters(client, access))
             secret = StoredSecret(env.get("SECRET_ARN", ""))

@@ -16,6 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from realtime.features import Features
+
+FEATURES = "features.json"
+"""What features.toml says, in an asset: checked at synth, and read without pydantic."""
+
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build"
 
@@ -84,23 +89,23 @@ def install(target: Target) -> None:
         _stamp(target, name).write_text(lock_digest())
 
 
-def stage(target: Target, name: str, features_file: Path, schemas: list[str]) -> tuple[Path, str]:
+def stage(target: Target, name: str, features: Features) -> tuple[Path, str]:
     """The folder that becomes the zip, and a hash of what is in it; `AssetError` where the dependencies are not up to date."""
     if not _fresh(target, name):
         raise AssetError(f"build/ does not hold what uv.lock says for {name}: run {target.command}")
-    files = dict(_sources(ASSETS[name])) | {"features.toml": features_file}
-    files |= {schema: features_file.parent / schema for schema in schemas}
+    files = {path: source.read_bytes() for path, source in _sources(ASSETS[name])} | {FEATURES: features.encode().encode()}
+    files |= {f.schema_file: (features.folder / f.schema_file).read_bytes() for f in features.values() if f.schema_file}
     digest = hashlib.sha256(_requirements(target, name).read_bytes() + target.folder.name.encode())
-    for path, source in sorted(files.items()):
-        digest.update(path.encode() + b"\0" + source.read_bytes() + b"\0")
+    for path, content in sorted(files.items()):
+        digest.update(path.encode() + b"\0" + content + b"\0")
     folder = target.folder / f"{name}-{digest.hexdigest()[:16]}"
     if not folder.exists():
         _remove_stale(target, name)
         fresh = Path(tempfile.mkdtemp(dir=target.folder, prefix=f".{name}-"))
         shutil.copytree(_dependencies(target, name), fresh, copy_function=os.link, dirs_exist_ok=True)
-        for path, source in files.items():
+        for path, content in files.items():
             (fresh / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, fresh / path)
+            (fresh / path).write_bytes(content)
         fresh.chmod(0o755)
         _move(fresh, folder)
     return folder, digest.hexdigest()

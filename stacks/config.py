@@ -28,7 +28,6 @@ class Config:
     region, @connections included. `make_log_role`: whether to give API Gateway the account-wide role to write logs.
     """
 
-    features_file: Path
     features: Features
     python: str
     architecture: str
@@ -42,11 +41,9 @@ class Config:
     def of(cls, scope: Construct) -> "Config":
         """Read and check the context."""
         node = scope.node
-        file = Path(_text(node, "features", "features.toml"))
-        features = load(file)
+        features = load(Path(_text(node, "features", "features.toml")))
         features.check_schemas()
         return cls(
-            features_file=file,
             features=features,
             python=_text(node, "realtime:lambda-python", "3.14"),
             architecture=_one_of(node, "realtime:lambda-architecture", ("arm64", "x86_64")),

@@ -4,6 +4,7 @@ from typing import Any
 
 from realtime.event import NewEvent
 from realtime.features import Feature, Topic
+from realtime.features_file import FeatureTable
 
 SECRET = "a-secret-of-tests-only-0123456789abcdef"
 
@@ -22,7 +23,7 @@ class Clock:
 
 
 def feature(name: str = "news", **keys: Any) -> Feature:
-    return Feature.model_validate({"name": name, **keys})
+    return FeatureTable.model_validate({"name": name, **keys}).feature()
 
 
 def topic(name: str = "news", **keys: Any) -> Topic:

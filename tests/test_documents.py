@@ -26,10 +26,10 @@ def test_error_table_is_current() -> None:
 
 def test_every_key_of_a_feature_is_documented() -> None:
     """docs/configuration.md has a row for each key of features.toml, and none for a key that does not exist."""
-    from realtime.features import Feature
+    from realtime.features_file import FeatureTable
 
     table = section("## features.toml", "| rule | admits |")
-    keys = {field.alias or name for name, field in Feature.model_fields.items()} - {"name"}
+    keys = {field.alias or name for name, field in FeatureTable.model_fields.items()} - {"name"}
     assert named_in(table) == keys
 
 

@@ -1,7 +1,6 @@
 """WebSocket: API Gateway -> connection table, event log and fan-out -> the frame that answers."""
 
 from functions.websocket.routes import Routes
-from realtime.runtime import Runtime
 from realtime.websocket_runtime import websocket
 
-handler = Routes(websocket(Runtime.from_env()))
+handler = Routes(websocket())

@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stacks.assets import Target, stage
+from stacks.assets import FEATURES, Target, stage
 from stacks.config import Config
 
 TIMEOUT_SECONDS = 15
@@ -28,8 +28,7 @@ class Function(lambda_.Function):
         self, scope: Construct, id: str, *, config: Config, asset: str, handler: str, environment: Mapping[str, str], **more: Any
     ) -> None:
         target = Target(config.python, config.architecture, config.wheels)
-        schemas = [f.schema_file for f in config.features.values() if f.schema_file]
-        folder, digest = stage(target, asset, config.features_file, schemas)
+        folder, digest = stage(target, asset, config.features)
         log_group = logs.LogGroup(scope, f"{id}Logs", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY)
         role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
@@ -40,7 +39,7 @@ class Function(lambda_.Function):
             architecture=_ARCHITECTURES[config.architecture],
             code=lambda_.Code.from_asset(str(folder), asset_hash=digest),
             handler=handler,
-            environment={"FEATURES": "features.toml", **environment},
+            environment={"FEATURES": FEATURES, **environment},
             role=role,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from realtime.errors import Code, RealtimeError
-from realtime.features import Features, FeaturesError, load, recommended
+from realtime.features import Features, FeaturesError, load
+from realtime.features_file import recommended
 from tests.helpers import feature
 
 GOOD = '[features.metrics]\npattern = "polling"\nlatency = "5s"\n'

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.deploy import target as this_machine
+from realtime.features import load
 from realtime.tokens import issue
 from stacks.assets import ASSETS, Target, install, stage
 from tests.endpoint import Endpoint
@@ -14,14 +15,13 @@ from tests.helpers import SECRET
 from tests.lambda_runtime import function, http_event
 
 ROOT = Path(__file__).parents[3]
-FEATURES = ROOT / "features.toml"
 CLOUD = Target("3.14", "arm64")
 AARCH64 = 183  # e_machine of an ELF header
 
 
-def staged(target: Target) -> Path:
+def staged(target: Target, name: str = "http") -> Path:
     install(target)
-    return stage(target, "http", FEATURES, ["schemas/metrics.json"])[0]
+    return stage(target, name, load(ROOT / "features.toml"))[0]
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def environment(endpoint: Endpoint, request: pytest.FixtureRequest) -> dict[str,
         "LOG_TABLE": f"{request.node.name}-log",
         "ACCESS_TABLE": f"{request.node.name}-access",
         "SECRET_ARN": secret["ARN"],
-        "FEATURES": "features.toml",
+        "FEATURES": "features.json",
         "AWS_ENDPOINT_URL": endpoint.url,
     }
 
@@ -66,7 +66,7 @@ def test_functions_say_nothing_of_a_token_in_their_logs(environment: dict[str, s
 @pytest.mark.parametrize("name", sorted(ASSETS))
 def test_cloud_asset_is_built_for_lambda(name: str) -> None:
     """Every compiled file in it is for CPython 3.14 (or the stable ABI) on 64-bit ARM."""
-    libraries = list(staged(CLOUD).rglob("*.so*"))
+    libraries = list(staged(CLOUD, name).rglob("*.so*"))
     assert libraries
     for library in libraries:
         assert re.search(r"cpython-314-aarch64-linux-gnu|\.abi3\.", library.name), library
@@ -78,7 +78,7 @@ def test_cloud_asset_holds_only_what_runs() -> None:
     asset = staged(CLOUD)
     files = [file for file in asset.rglob("*") if file.is_file()]
     assert not [f for f in files if "__pycache__" in f.parts or f.suffix == ".pyc" or f.parent.name == "bin"]
-    assert {p.name for p in asset.iterdir()} >= {"realtime", "services", "functions", "features.toml", "schemas"}
+    assert {p.name for p in asset.iterdir()} >= {"realtime", "services", "functions", "features.json", "schemas"}
     assert not {p.name for p in asset.iterdir()} & {"tests", "local", "stacks", "boto3", "aws_cdk"}
     assert sum(file.stat().st_size for file in files) < 60_000_000
 
@@ -86,9 +86,9 @@ def test_cloud_asset_holds_only_what_runs() -> None:
 def test_asset_hash_follows_the_sources(tmp_path: Path) -> None:
     """The same content has the same hash, whenever it was written; another features file is another asset."""
     (tmp_path / "features.toml").write_text("[features.news]\n")
-    first, again = (stage(this_machine(), "http", FEATURES, ["schemas/metrics.json"])[1] for _ in range(2))
+    first, again = (stage(this_machine(), "http", load(ROOT / "features.toml"))[1] for _ in range(2))
     assert first == again
-    assert first != stage(this_machine(), "http", tmp_path / "features.toml", [])[1]
+    assert first != stage(this_machine(), "http", load(tmp_path / "features.toml"))[1]
 
 
 def test_stale_dependencies_fail_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -97,4 +97,4 @@ def test_stale_dependencies_fail_with_the_command(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(assets, "BUILD", tmp_path)
     with pytest.raises(assets.AssetError, match="run make build"):
-        stage(CLOUD, "http", FEATURES, [])
+        stage(CLOUD, "http", load(ROOT / "features.toml"))

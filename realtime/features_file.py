@@ -1,0 +1,211 @@
+"""`features.toml`, read strictly: what cannot work is refused with the line and the cure. At synth, and where no asset is."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from realtime.features import MAX_EVENT_BYTES, MIN_INTERVAL_SECONDS, Access, Feature, Features, FeaturesError, Limits, Pattern, read_schemas
+
+MAX_RETAIN_SECONDS = 365 * 86_400
+
+MAX_WEBSOCKET_BYTES = 31 * 1024
+"""Data of an event that fits into one WebSocket frame of 32 KB, with up to 1 KB of envelope around it."""
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+_UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}
+_RULE = re.compile(r"public|user|service|owner|claim:[A-Za-z0-9_.:/-]{1,64}", re.ASCII)
+
+
+def _duration(value: object) -> float:
+    """Seconds of "250ms", "30s", "5min", "24h" or "7d"."""
+    form = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min|h|d)", value) if isinstance(value, str) else None
+    if form is None or float(form[1]) == 0:
+        raise ValueError('write a number and a unit (ms, s, min, h or d), as in "30s"')
+    return float(form[1]) * _UNITS[form[2]]
+
+
+def _rate(value: object) -> float:
+    """Events per second of "100/min"."""
+    form = re.fullmatch(r"(\d+(?:\.\d+)?)/(s|min|h|d)", value) if isinstance(value, str) else None
+    if form is None or float(form[1]) == 0:
+        raise ValueError('write a number per s, min, h or d, as in "100/min"')
+    return float(form[1]) / _UNITS[form[2]]
+
+
+def _hours(value: object) -> float:
+    """Hours a day of "8h/day"."""
+    form = re.fullmatch(r"(\d+(?:\.\d+)?)h/day", value) if isinstance(value, str) else None
+    if form is None or not 0 < float(form[1]) <= 24:
+        raise ValueError('write hours per day, as in "8h/day"')
+    return float(form[1])
+
+
+def _access_rule(value: object) -> str:
+    if not isinstance(value, str) or not _RULE.fullmatch(value):
+        raise ValueError("write public, user, service, owner or claim:<name>")
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_duration)]
+PerSecond = Annotated[float, BeforeValidator(_rate)]
+HoursPerDay = Annotated[float, BeforeValidator(_hours)]
+AccessRule = Annotated[str, BeforeValidator(_access_rule)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class AccessTable(_Table):
+    """`access = { read = ..., publish = ... }`."""
+
+    read: AccessRule = "user"
+    publish: AccessRule = "service"
+
+
+class LimitsTable(_Table):
+    """`limits = { publish = ..., bytes = ... }`."""
+
+    publish: PerSecond | None = None
+    bytes: int = Field(default=4096, ge=1, le=MAX_EVENT_BYTES)
+
+
+class FeatureTable(_Table):
+    """One table as it is written."""
+
+    name: str
+    pattern: Pattern = "polling"
+    host: Literal["service", "lambda"] = "service"
+    direction: Literal["down", "both"] = "down"
+    latency: Seconds = 30.0
+    interval: Seconds | None = None
+    keep: Literal["all", "latest"] = "all"
+    retain: Seconds = 86_400.0
+    readers: int = Field(default=100, ge=1)
+    events: PerSecond = 1 / 60
+    open: HoursPerDay = 8.0
+    access: AccessTable = AccessTable()
+    rooms: bool = False
+    schema_file: str | None = Field(default=None, alias="schema")
+    limits: LimitsTable = LimitsTable()
+
+    def feature(self) -> Feature:
+        """The feature that it describes."""
+        fields = self.model_dump()
+        return Feature(**fields | {"access": Access(**fields["access"]), "limits": Limits(**fields["limits"])})
+
+
+def read(path: Path) -> Features:
+    """Read and judge the file; `FeaturesError` lists every mistake with file, line, key and cure."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        raise FeaturesError(f"{path}: cannot be read: {error}") from None
+    mistakes = [f"{path}: unknown table [{key}]: only [features.<name>] is known" for key in document if key != "features"]
+    tables = document.get("features")
+    if not isinstance(tables, dict) or not tables:
+        raise FeaturesError("\n".join([*mistakes, f"{path}: no feature: begin with [features.metrics]"]))
+    features = dict[str, Feature]()
+    for name, table in tables.items():
+        found = list(_judge(name, table, path.parent, features))
+        mistakes += [f"{path}:{_line(text, name, key)}: features.{name}{'.' + key if key else ''}: {cure}" for key, cure in found]
+    if mistakes:
+        raise FeaturesError("\n".join(mistakes))
+    return Features(features, path.parent)
+
+
+def _judge(name: str, table: object, folder: Path, features: dict[str, Feature]) -> Iterator[tuple[str, str]]:
+    """Mistakes of one table as (key, cure); a table without any is added to `features`."""
+    if not _NAME.fullmatch(name):
+        yield "", "a name is lower-case letters, digits and hyphens, begins with a letter and has at most 32 characters"
+    if not isinstance(table, dict) or "name" in table:
+        yield ("name", "the table's own title is the name: remove this key") if isinstance(table, dict) else ("", "must be a table")
+        return
+    try:
+        feature = FeatureTable.model_validate({"name": name, **table}).feature()
+    except ValidationError as error:
+        yield from (_explain(e["loc"], e["type"], e["msg"]) for e in error.errors())
+        return
+    if "pattern" not in table:
+        feature = replace(feature, pattern=recommended(feature))
+    features[name] = feature
+    yield from _impossible(feature, table)
+    if feature.schema_file and (Path(feature.schema_file).is_absolute() or ".." in Path(feature.schema_file).parts):
+        yield "schema", "the file must lie in the folder of this one, or below it: write a relative path without .."
+    elif feature.schema_file:
+        try:
+            read_schemas(folder, feature.schema_file)
+        except FeaturesError as error:
+            yield "schema", str(error)
+
+
+def _explain(location: tuple[int | str, ...], kind: str, message: str) -> tuple[str, str]:
+    key = ".".join(str(part) for part in location)
+    if kind == "extra_forbidden":
+        known = [f.alias or n for n, f in _model(location).model_fields.items() if n != "name"]
+        near = difflib.get_close_matches(str(location[-1]), known, n=1)
+        return key, f"unknown key: did you mean {near[0]}?" if near else f"unknown key: known are {', '.join(known)}"
+    return key, message.removeprefix("Value error, ").replace("Input should be", "must be")
+
+
+def _model(location: tuple[int | str, ...]) -> type[_Table]:
+    """The model that the last part of the location is a key of."""
+    if len(location) == 1:
+        return FeatureTable
+    return AccessTable if location[0] == "access" else LimitsTable
+
+
+def recommended(feature: Feature) -> Pattern:
+    """The least that meets the needs: WebSocket for two-way or below 100 ms, SSE up to 1 s, else polling."""
+    if feature.direction == "both" or feature.latency < 0.1:
+        return "websocket"
+    return "sse" if feature.latency <= 1 else "polling"
+
+
+def _impossible(feature: Feature, table: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """Choices that no deployment can honour."""
+    yield from _impossible_pattern(feature, table)
+    if "interval" in table and feature.interval_seconds != feature.interval:
+        yield "interval", 'polling more often than every second is not served: write interval = "1s" or more'
+    if feature.interval and feature.interval > feature.latency:
+        yield "interval", "asking less often than the latency allows breaks its promise: make it at most latency"
+    if "retain" in table and feature.keep == "latest":
+        yield "retain", 'the newest event never expires: remove it, or write keep = "all"'
+    if not 60 <= feature.retain <= MAX_RETAIN_SECONDS:
+        yield "retain", "must lie between 1min and 365d"
+    if "owner" in (feature.access.read, feature.access.publish) and not feature.rooms:
+        yield "access", "an owner's topic is <feature>/<sub>: write rooms = true"
+
+
+def _impossible_pattern(feature: Feature, table: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """What the pattern cannot do."""
+    pattern, latency = feature.pattern, feature.latency
+    if pattern == "polling" and latency < MIN_INTERVAL_SECONDS:
+        yield "latency", 'polling is for 1 s and more: write pattern = "sse" (or "websocket" below 100 ms)'
+    if pattern == "sse" and latency < 0.1:
+        yield "latency", 'SSE is for 100 ms and more: write pattern = "websocket"'
+    if feature.direction == "both" and pattern in ("polling", "sse"):
+        yield "direction", f'{pattern} goes one way: write pattern = "websocket" (or "fallback"), or direction = "down"'
+    if "host" in table and pattern not in ("sse", "fallback"):
+        yield "host", f"only sse has a choice of host: remove it, {pattern} has one"
+    if pattern in ("websocket", "fallback") and feature.limits.bytes > MAX_WEBSOCKET_BYTES:
+        yield "limits.bytes", f"a WebSocket frame holds 32 KB, envelope included: write at most {MAX_WEBSOCKET_BYTES}"
+
+
+def _line(text: str, feature: str, key: str) -> int:
+    """The line on which the key of a feature's table stands, else the table's own line."""
+    found, inside = 1, False
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*features\s*\.\s*\"?([^\].\"]+)\"?\s*[\].]", line):
+            inside = header[1].strip() == feature
+            found = number if inside and found == 1 else found
+        if inside and key and re.match(rf"\s*{re.escape(key.split('.', maxsplit=1)[0])}\s*=", line):
+            return number
+    return found
