@@ -44,7 +44,7 @@ def _run(race: Race) -> list[Figure]:
     with sandbox(race.asset) as place, step(f"cold: {ROUNDS} rounds of {len(modules)} imports, each in a process of its own"):
         rounds = [{module: _milliseconds(place, module) for module in modules} for _ in range(1 + ROUNDS)][1:]
     bare = [r[race.bare] for r in rounds]
-    return [figure for module in race.ours for figure in compare(module, [r[module] for r in rounds], bare, race.goal)]
+    return [figure for module in race.ours for figure in compare(module, [r[module] for r in rounds], bare, race.goal, race.bare)]
 
 
 def _milliseconds(place: Sandbox, module: str) -> float:

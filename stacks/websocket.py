@@ -97,6 +97,7 @@ class WebSocketStack(Stack):
         self._core.log.grant(
             messages, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:BatchWriteItem"
         )
+        self._connections.grant(messages, "dynamodb:GetItem", "dynamodb:PutItem")
         self._core.access.grant(messages, "dynamodb:UpdateItem")
         self._core.secret.grant_read(messages)
         integration = WebSocketLambdaIntegration("MessagesIntegration", messages)
@@ -167,11 +168,7 @@ class WebSocketStack(Stack):
                 "POSTS_PER_SECOND": str(self._core.config.posts_per_second // FANOUT_CONCURRENCY),
             },
         )
-        self._connections.grant(
-            function,
-            *("dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"),
-            "dynamodb:BatchWriteItem",
-        )
+        self._connections.grant(function, "dynamodb:Query", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
         self._fanout.grant_send_messages(function)
         self._stage.grant_management_api_access(function)
         api = self.get_logical_id(cast("CfnElement", self._api.node.default_child))

@@ -20,7 +20,7 @@ HASH = re.compile(r"[0-9a-f]{64}")
 POLLING = ROOT / "features.toml"
 
 
-@pytest.mark.parametrize("stack", ["CoreStack", "PollingStack"])
+@pytest.mark.parametrize("stack", ["CoreStack", "PollingStack", "WebSocketStack"])
 def test_template_is_as_reviewed(templates: Templates, stack: str, snapshot: SnapshotAssertion) -> None:
     """A change of the template is seen in the review; hashes of assets are masked, so an edit of code is not one."""
     assert HASH.sub("<hash>", json.dumps(templates[stack], indent=1, sort_keys=True)) == snapshot
@@ -59,6 +59,9 @@ def test_synth_is_deterministic(templates: Templates, tmp_path: Path) -> None:
         ("realtime:lambda-architecture", "sparc", "sparc is not known; write arm64 or x86_64"),
         ("realtime:lambda-python", 3.14, "must be a text"),
         ("realtime:oidc-issuer", "https://issuer", "realtime:oidc-audience: is needed"),
+        ("realtime:posts-per-second", "many", "many is not a whole number from 100 up"),
+        ("realtime:posts-per-second", "99", "99 is not a whole number from 100 up"),
+        ("realtime:api-log-role", "none", "none is not known; write create or existing"),
     ],
 )
 def test_wrong_context_is_told(key: str, value: object, told: str) -> None:
