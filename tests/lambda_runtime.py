@@ -10,6 +10,7 @@ import os
 import queue
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -119,7 +120,7 @@ def _invocation_headers(invocation: str) -> dict[str, str]:
     """What AWS sends with each event; the runtime client crashes where one is missing."""
     return {
         "Lambda-Runtime-Aws-Request-Id": invocation,
-        "Lambda-Runtime-Deadline-Ms": "9999999999999",
+        "Lambda-Runtime-Deadline-Ms": str(int((time.time() + SECONDS) * 1000)),
         "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:123456789012:function:tested",
         "Lambda-Runtime-Trace-Id": "Root=1-00000000-000000000000000000000000;Sampled=0",
     }
