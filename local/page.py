@@ -1,9 +1,11 @@
 """The page's server: web/ and, on the same origin, the front door, as a CloudFront distribution would put them."""
 
 import argparse
+import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -36,7 +38,7 @@ class Fresh(StaticFiles):
         return response
 
 
-def create_app(upstream: str, *, websocket_url: str | None = None, signing_secret: str | None = None) -> Starlette:
+def create_app(upstream: str, *, websocket_url: Callable[[], str | None] = lambda: None, signing_secret: str | None = None) -> Starlette:
     """Serve web/ and what it needs to know, sign guests in, and pass /topics, /tickets and /sessions on to `upstream`."""
     client = httpx2.AsyncClient(
         base_url=upstream, timeout=15, limits=httpx2.Limits(max_connections=100), headers={"accept-encoding": "identity"}
@@ -60,7 +62,8 @@ def create_app(upstream: str, *, websocket_url: str | None = None, signing_secre
         return response
 
     async def client_facts(_: Request) -> Response:
-        return JSONResponse({"websocket": websocket_url} if websocket_url else {}, headers={"Cache-Control": "no-store"})
+        url = websocket_url()
+        return JSONResponse({"websocket": url} if url else {}, headers={"Cache-Control": "no-store"})
 
     own = [Route("/client.json", client_facts), Route("/guests", Guests(signing_secret).sign_in, methods=["POST"])]
     passed_on = [Route(path, forward, methods=["GET", "HEAD", "POST"]) for path in ("/topics/{rest:path}", "/tickets", "/sessions")]
@@ -71,8 +74,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.page", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     chosen = parser.parse_args()
-    env = os.environ
-    app = create_app(env["FRONT_DOOR"], websocket_url=env.get("WEBSOCKET_URL"), signing_secret=env.get("SIGNING_SECRET"))
+    env, state = os.environ, Path(os.environ["STATE"])
+
+    def websocket_url() -> str | None:
+        """Read at each request: a deployment that adds the pattern needs no new start."""
+        found: str | None = json.loads(state.read_text())["endpoints"].get("websocket")
+        return found
+
+    app = create_app(env["FRONT_DOOR"], websocket_url=websocket_url, signing_secret=env.get("SIGNING_SECRET"))
     uvicorn.run(app, host="127.0.0.1", port=chosen.port, log_level="warning")
 
 

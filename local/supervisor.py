@@ -142,7 +142,7 @@ def _page_environment(places: Places, outputs: Outputs) -> dict[str, str]:
     """What the page's server needs: where the APIs are, and the secret that signs its guests' tokens."""
     found = _endpoints(places, outputs)
     secret = endpoint.client(places, "secretsmanager").get_secret_value(SecretId=outputs["CoreStack"]["SecretArn"])["SecretString"]
-    return {"FRONT_DOOR": found["front_door"], "WEBSOCKET_URL": found.get("websocket", ""), "SIGNING_SECRET": secret}
+    return {"FRONT_DOOR": found["front_door"], "STATE": str(places.state), "SIGNING_SECRET": secret}
 
 
 def _endpoints(places: Places, outputs: Outputs) -> dict[str, str]:
@@ -160,7 +160,8 @@ def _redeploy(places: Places, features_file: Path) -> None:
     deploy.prepare()
     outputs, left_out = deploy.deploy(running, features_file, first=False)
     _tell(left_out)
-    running.save({**state, "outputs": outputs, "left_out": [asdict(left) for left in left_out]})
+    changed = {"endpoints": _endpoints(running, outputs), "outputs": outputs, "left_out": [asdict(left) for left in left_out]}
+    running.save({**state, **changed})
     console.print(f"\n  page      [bold]{running.page}[/] runs already; what changed was deployed\n")
 
 

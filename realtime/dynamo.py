@@ -24,6 +24,9 @@ Item = dict[str, Any]
 
 HEAD = "head"
 
+PUBLISHER, STREAM = "publisher", "stream"
+"""Who pushes an append to subscribers: text, which the stream's event filter compares safely."""
+
 
 class DynamoStore:
     """The log's items in one table."""
@@ -175,9 +178,8 @@ def to_item(append: Append, entry: str) -> Item:
         "id": {"S": append.id},
         "keyed": {"BOOL": append.keyed},
         "digest": {"S": append.digest},
+        "pushed_by": {"S": PUBLISHER if append.claimed else STREAM},
     }
-    if append.claimed:
-        item["claimed"] = {"BOOL": True}  # left out otherwise: the stream's filter asks whether it is there
     if append.expires is not None:
         item["until" if entry == HEAD else "expires"] = {"N": str(append.expires)}  # a head must not be under TTL
     return item
@@ -196,7 +198,7 @@ def to_append(item: Item) -> Append:
         keyed=item["keyed"]["BOOL"],
         digest=item["digest"]["S"],
         expires=int(expires["N"]) if expires else None,
-        claimed="claimed" in item,
+        claimed=item.get("pushed_by") == {"S": PUBLISHER},
     )
 
 

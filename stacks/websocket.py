@@ -13,6 +13,7 @@ from aws_cdk.aws_apigatewayv2_authorizers import WebSocketLambdaAuthorizer
 from aws_cdk.aws_apigatewayv2_integrations import WebSocketLambdaIntegration
 from constructs import Construct
 
+from realtime.dynamo import HEAD, STREAM
 from stacks.core import CoreStack
 from stacks.parts.access_log import WEBSOCKET_FIELDS, AccessLog
 from stacks.parts.function import Function
@@ -146,9 +147,8 @@ class WebSocketStack(Stack):
         """Which records of the stream matter: new heads of our features' topics without a claim. Others cost no invocation."""
         features = [(name, f.rooms) for name, f in self._core.config.features.items() if f.pattern in ("websocket", "fallback")]
         topics = [{"prefix": f"{name}/"} if rooms else name for name, rooms in features]
-        return {
-            "dynamodb": {"NewImage": {"entry": {"S": ["head"]}, "topic": {"S": topics}, "claimed": {"BOOL": [{"exists": False}]}}},
-        }
+        image = {"entry": [HEAD], "pushed_by": [STREAM], "topic": topics}
+        return {"dynamodb": {"NewImage": {name: {"S": values} for name, values in image.items()}}}
 
     def _function(self, id: str, handler: str, description: str, environment: dict[str, str], seconds: int = 15) -> Function:
         """A function that posts to connections."""

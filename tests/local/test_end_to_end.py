@@ -96,8 +96,8 @@ def test_status_names_what_runs_and_what_was_left_out(local: Local) -> None:
     status = local.status
     assert status["running"]
     assert {p["name"] for p in status["processes"] if p["alive"]} == {"supervisor", "ministack", "page", "orders"}
-    assert set(status["endpoints"]) == {"page", "aws", "front_door"}
-    assert status["left_out"] == []
+    assert set(status["endpoints"]) == {"page", "aws", "front_door", "websocket"}
+    assert {left["type"] for left in status["left_out"]} == {"AWS::ApiGatewayV2::RouteResponse"}
 
 
 def test_published_event_is_polled_and_then_304(door: httpx2.Client) -> None:

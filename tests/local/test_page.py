@@ -16,7 +16,7 @@ WEBSOCKET = "ws://localhost:4566/_aws/execute-api/abc/live"
 
 @pytest.fixture
 def page() -> TestClient:
-    return TestClient(create_app(UPSTREAM, websocket_url=WEBSOCKET, signing_secret=SECRET))
+    return TestClient(create_app(UPSTREAM, websocket_url=lambda: WEBSOCKET, signing_secret=SECRET))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_guest_who_renews_his_token_stays_the_same(page: TestClient) -> None:
 
 @pytest.mark.parametrize(
     ("token", "status"),
-    [(issue(SECRET, "guest-1", -60), 401), (issue("x" * 40, "guest-1", 60), 401), (issue(SECRET, "job", 60, role="service"), 403)],
+    [(issue(SECRET, "guest-1", -60), 401), (issue("x" * 40, "guest-1", 86_400), 401), (issue(SECRET, "job", 86_400, role="service"), 403)],
     ids=["expired", "of another secret", "of a service"],
 )
 def test_other_tokens_are_not_renewed(page: TestClient, token: str, status: int) -> None:

@@ -96,7 +96,7 @@ def record(topic: str, *, entry: str = HEAD, claimed: bool = False) -> dict[str,
 
 
 def matches(pattern: dict[str, Any], value: Any) -> bool:
-    """Lambda's event filtering, as far as our pattern uses it: equality, prefix, exists on leaves (Lambda developer guide)."""
+    """Lambda's event filtering, as far as our pattern uses it: equality and prefix on leaves (Lambda developer guide)."""
     for key, rule in pattern.items():
         found = value.get(key) if isinstance(value, dict) else None
         if isinstance(rule, dict):
@@ -108,10 +108,7 @@ def matches(pattern: dict[str, Any], value: Any) -> bool:
 
 
 def _meets(test: Any, found: Any) -> bool:
-    if not isinstance(test, dict):
-        return bool(test == found)
-    begins = "prefix" in test and isinstance(found, str) and found.startswith(test["prefix"])
-    return begins or test.get("exists") is (found is not None)
+    return isinstance(found, str) and (found.startswith(test["prefix"]) if isinstance(test, dict) else found == test)
 
 
 @pytest.mark.parametrize(
