@@ -1,6 +1,7 @@
 """The WebSocket frames of the wire contract: JSON text, `action` names the frame in both directions."""
 
 import json
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -160,7 +161,7 @@ def authenticated(seconds: int) -> bytes:
 
 def error(refusal: RealtimeError, about: dict[str, str]) -> bytes:
     """`about` names the publish (`id`) or the `topic` that was refused."""
-    wait = {} if refusal.retry_after is None else {"retry_after": round(refusal.retry_after, 1)}
+    wait = {} if refusal.retry_after is None else {"retry_after": round(refusal.retry_after * random.uniform(1, 1.5), 1)}  # noqa: S311 - jitter
     return _frame("error", code=refusal.code.wire, message=refusal.detail, **about, **wait)
 
 
