@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from bench import cold, shared, units, warm
+from bench import cold, fanout, shared, units, warm
 from bench.report import RESULTS, Report, save, show
 from local.places import LocalError
 from local.progress import console
@@ -19,6 +19,7 @@ def main() -> None:
         "cold": cold.run,
         "warm": warm.run,
         "units": units.run,
+        "fanout": fanout.run,
         "shared": lambda: shared.run(chosen.clients, chosen.seconds),
     }
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)

@@ -1,4 +1,4 @@
-"""A stand-in for `@connections` over TLS: it answers after 10 ms, as the first word of the connection's id says.
+"""A stand-in for `@connections` over TLS: it answers after 10 ms, as the first word of the connection's id says (else 200).
 
 `python -m bench.fanout_endpoint PORT CERTIFICATE` runs it in a process of its own; GET / there returns `Endpoint.counts`.
 """
@@ -7,10 +7,11 @@ import argparse
 import asyncio
 import json
 import ssl
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -70,10 +71,12 @@ class Endpoint:
         self.sockets = list[asyncio.Transport]()
         self._seen = Counter[str]()
 
-    async def listen(self, port: int, certificate: Path) -> asyncio.Server:
-        """Accept connections on that port, 0: any."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate)
+    async def listen(self, port: int, certificate: Path | None) -> asyncio.Server:
+        """Accept connections on that port, 0: any; without a certificate no TLS."""
+        context = None
+        if certificate:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
         return await asyncio.get_running_loop().create_server(lambda: _Socket(self), "127.0.0.1", port, ssl=context, backlog=1000)
 
     def answer(self, request: Request) -> bytes:
@@ -84,20 +87,22 @@ class Endpoint:
         if request.word == "twice":
             self._seen[request.connection] += 1
             return _THROTTLED if self._seen[request.connection] <= 2 else _ANSWERS["ok"]
-        return _ANSWERS[request.word]
+        return _ANSWERS.get(request.word, _ANSWERS["ok"])
 
     def counts(self) -> dict[str, Any]:
-        """Since the last call: the most requests in any second, how many there were, and when the last of each word came."""
+        """Since the last call: the most requests in any second, and for each word their number and the seconds until the last of them."""
         requests, self.requests = self.requests, []
-        last = {request.word: request.at for request in requests}
-        return {"peak": peak([request.at for request in requests]), "requests": len(requests), "last": last}
+        first = requests[0].at if requests else 0.0
+        words = Counter(request.word for request in requests)
+        last = {request.word: request.at - first for request in requests}
+        return {"peak": peak([request.at for request in requests]), "requests": words, "seconds": last}
 
 
 def peak(times: list[float]) -> int:
     """The most that fall into any second; `times` in order."""
     first = most = 0
-    for count, time in enumerate(times, 1):
-        while times[first] <= time - 1.0:
+    for count, now in enumerate(times, 1):
+        while times[first] <= now - 1.0:
             first += 1
         most = max(most, count - first)
     return most
@@ -112,10 +117,9 @@ class _Socket(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._number = len(self._endpoint.sockets)
-        self._endpoint.sockets.append(transport)
+        self._endpoint.sockets.append(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -136,7 +140,7 @@ class _Socket(asyncio.Protocol):
             self._transport.write(_answer("200 OK", f"Content-Length: {len(body)}") + body)
             return
         method = self._parser.get_method().decode()
-        request = Request(self._loop.time(), method, unquote(name), self._body, self._number)
+        request = Request(time.monotonic(), method, unquote(name), self._body, self._number)
         self._loop.call_later(DELAY_SECONDS, self._send, self._endpoint.answer(request), request.word in _CLOSING)
 
     def _send(self, answer: bytes, last: bool) -> None:  # noqa: FBT001
