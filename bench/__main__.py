@@ -35,7 +35,7 @@ def main() -> None:
             show(name, reports[name])
     except LocalError as error:
         sys.exit(f"error: {error}")
-    path = RESULTS / (f"{chosen.only}.json.tmp" if chosen.only else "polling.json")
+    path = RESULTS / (f"{chosen.only}.json.tmp" if chosen.only else "all.json")
     save(path, reports)
     console.print(f"written to {path}")
 
