@@ -117,6 +117,17 @@ def test_what_is_appended_while_subscribing_is_pushed_or_replayed(world: World, 
     assert world.wire.events("ann") == [1, 1]
 
 
+@pytest.mark.parametrize("how", [{"after": "0-0"}, {"recent": 10}])
+def test_replay_is_read_consistently(world: World, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]) -> None:
+    """A stale read would miss what was appended, and pushed to the others, just before the row was written."""
+    append(world)
+    fresh, stale = world.log._store.head, world.log._store.head(LOBBY, consistent=True)
+    append(world)
+    monkeypatch.setattr(world.log._store, "head", lambda topic, *, consistent: fresh(topic, consistent=True) if consistent else stale)
+    world.subscribe(world.connect("ann"), LOBBY, **how)
+    assert world.wire.events("ann") == [1, 2]
+
+
 def test_unsubscribed_gets_nothing(world: World) -> None:
     """And no row is left."""
     world.subscribe(world.connect("ann"), LOBBY)
