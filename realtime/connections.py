@@ -29,6 +29,9 @@ OFFENCE_MS = 1_000
 DEBT_MS = 20_000
 """A connection that is so far ahead of its allowance is closed: 20 refusals in a row, fewer in a flood."""
 
+MAX_SUBSCRIPTION_CHARS = 2_000
+"""They stand in the connection's row, which every message writes: a unit for each KB."""
+
 SUBSCRIBERS_PER_SHARD = 1_000
 MAX_SHARDS = 64
 
@@ -131,11 +134,13 @@ class Connections:
     def subscribe(self, connection: Connection, topic: Topic, *, batch: bool) -> Connection | None:
         """Add the topic; from now on fan-outs find it. None where the connection is gone. 2 units."""
         key = shard_key(topic, shard_of(topic.feature, connection.id))
-        if len(connection.subscriptions | {key}) > MAX_SUBSCRIPTIONS:
-            raise RealtimeError(Code.INVALID, f"a connection has at most {MAX_SUBSCRIPTIONS} topics: unsubscribe from one")
+        keys = connection.subscriptions | {key}
+        if len(keys) > MAX_SUBSCRIPTIONS or sum(map(len, keys)) > MAX_SUBSCRIPTION_CHARS:
+            limits = f"{MAX_SUBSCRIPTIONS} topics, whose names have at most {MAX_SUBSCRIPTION_CHARS} characters together"
+            raise RealtimeError(Code.INVALID, f"a connection has at most {limits}: unsubscribe from one")
         until, rule = connection.principal.expires, topic.feature.access.read
         joined = self._store.join(connection, key, Subscriber(connection.id, until, rule, batch, connection.expires))
-        return replace(connection, subscriptions=connection.subscriptions | {key}) if joined else None
+        return replace(connection, subscriptions=keys) if joined else None
 
     def unsubscribe(self, connection: Connection, topic: str) -> None:
         """Take the topic away, in whatever shard it is. 2 units."""

@@ -45,7 +45,7 @@ class WebSocketStack(Stack):
         self._fanout = self._queue(
             "Fanout",
             retention_period=MAX_AGE,
-            visibility_timeout=Duration.seconds(6 * FANOUT_SECONDS),  # six times the function's time, as AWS advises
+            visibility_timeout=Duration.seconds(2 * FANOUT_SECONDS),  # so that three tries end before the message does
             dead_letter_queue=sqs.DeadLetterQueue(queue=self._dead_letters, max_receive_count=RETRIES),
         )
         self._api = apigateway.WebSocketApi(

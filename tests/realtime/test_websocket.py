@@ -145,6 +145,13 @@ def test_one_connection_has_so_many_topics(world: World) -> None:
     assert world.subscribe("ann", "teams/50")["code"] == "invalid"
 
 
+def test_names_of_topics_are_bounded(world: World) -> None:
+    """Every message writes the row that they stand in: long names must not make each cost ten times as much."""
+    world.connect("ann", teams=True)
+    answers = [world.subscribe("ann", f"teams/{number}{'x' * 120}") for number in range(20)]
+    assert [answer["action"] for answer in answers].index("error") == 15
+
+
 # Publishing
 
 

@@ -151,8 +151,9 @@ def test_queue_forgets_what_is_too_late(template: dict[str, Any]) -> None:
     queues = {name: r["Properties"] for name, r in template["Resources"].items() if r["Type"] == "AWS::SQS::Queue"}
     fanout = next(q for name, q in queues.items() if name.startswith("Fanout"))
     letters = next(q for name, q in queues.items() if name.startswith("DeadLetters"))
-    assert (fanout["MessageRetentionPeriod"], fanout["VisibilityTimeout"]) == (300, 180)
-    assert fanout["RedrivePolicy"]["maxReceiveCount"] == 3
+    tries = fanout["RedrivePolicy"]["maxReceiveCount"]
+    assert (fanout["MessageRetentionPeriod"], tries) == (300, 3)
+    assert function(template, ".queue")["Timeout"] < fanout["VisibilityTimeout"] < fanout["MessageRetentionPeriod"] / tries
     assert letters["MessageRetentionPeriod"] == 1_209_600
 
 
