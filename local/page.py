@@ -78,7 +78,10 @@ def main() -> None:
 
     def websocket_url() -> str | None:
         """Read at each request: a deployment that adds the pattern needs no new start."""
-        found: str | None = json.loads(state.read_text())["endpoints"].get("websocket")
+        try:
+            found: str | None = json.loads(state.read_text())["endpoints"].get("websocket")
+        except FileNotFoundError:  # it is being taken down
+            return None
         return found
 
     app = create_app(env["FRONT_DOOR"], websocket_url=websocket_url, signing_secret=env.get("SIGNING_SECRET"))

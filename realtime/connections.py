@@ -5,7 +5,7 @@ A topic's subscriptions are spread over shards, so that neither one partition no
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 from zlib import crc32
 
@@ -80,17 +80,20 @@ class ConnectionStore(Protocol):
     def charge(self, id: str, cost_ms: int) -> int | None:
         """Add to `due_ms` and return it; None where there is no such connection. 1 unit."""
 
-    def join(self, connection: Connection, key: str, subscriber: Subscriber) -> bool:
-        """Write a subscription, first into the connection's row, then its own; False where the connection is gone. 2 units."""
+    def join(self, id: str, key: str) -> Connection | None:
+        """Note a subscription in the connection's row, and return that; None where the connection is gone. 1 unit."""
+
+    def enrol(self, key: str, subscriber: Subscriber) -> None:
+        """Write the subscription's own row, which fan-outs find. 1 unit. A disconnect since `join` leaves it to the next push."""
 
     def subscriber(self, id: str, key: str) -> Subscriber | None:
         """One subscription, consistently. 1 unit."""
 
-    def leave(self, id: str, key: str) -> None:
-        """Remove a subscription. 2 units."""
+    def leave(self, id: str, key: str, rule: str | None) -> None:
+        """Remove a subscription; with `rule`, only if it was admitted by that one. 2 units."""
 
-    def renew(self, connection: Connection) -> bool:
-        """Store another principal and scope; False where the connection is gone. 1 unit."""
+    def renew(self, connection: Connection) -> Connection | None:
+        """Store another principal and scope, and return the row; None where the connection is gone. 1 unit."""
 
     def remove(self, id: str, key: str | None) -> None:
         """Remove a connection and its subscriptions, that of `key` also if its row does not name it. 1 unit, and 1 a subscription."""
@@ -134,30 +137,35 @@ class Connections:
     def subscribe(self, connection: Connection, topic: Topic, *, batch: bool) -> Connection | None:
         """Add the topic; from now on fan-outs find it. None where the connection is gone. 2 units."""
         key = shard_key(topic, shard_of(topic.feature, connection.id))
-        keys = connection.subscriptions | {key}
+        keys = {other for other in connection.subscriptions if topic_of(other) != topic.name} | {key}
         if len(keys) > MAX_SUBSCRIPTIONS or sum(map(len, keys)) > MAX_SUBSCRIPTION_CHARS:
             limits = f"{MAX_SUBSCRIPTIONS} topics, whose names have at most {MAX_SUBSCRIPTION_CHARS} characters together"
             raise RealtimeError(Code.INVALID, f"a connection has at most {limits}: unsubscribe from one")
-        until, rule = connection.principal.expires, topic.feature.access.read
-        joined = self._store.join(connection, key, Subscriber(connection.id, until, rule, batch, connection.expires))
-        return replace(connection, subscriptions=keys) if joined else None
+        row = self._store.join(connection.id, key)
+        if row:  # as it now is: its token may have been renewed since this message was admitted
+            self._store.enrol(key, Subscriber(row.id, row.principal.expires, topic.feature.access.read, batch, row.expires))
+        return row
 
     def unsubscribe(self, connection: Connection, topic: str) -> None:
         """Take the topic away, in whatever shard it is. 2 units."""
         for key in connection.subscriptions:
             if topic_of(key) == topic:
-                self._store.leave(connection.id, key)
+                self._store.leave(connection.id, key, None)
+
+    def charge(self, id: str, messages: float) -> None:
+        """Take something that is worth so many messages off the allowance. 1 unit."""
+        self._store.charge(id, int(messages * MESSAGE_MS))
 
     def renew(self, connection: Connection) -> Connection | None:
         """Store the connection's new principal; None where it is gone. Its subscriptions are to be written anew. 1 unit."""
-        return connection if self._store.renew(connection) else None
+        return self._store.renew(connection)
 
     def resubscribe(self, connection: Connection, topic: Topic, key: str) -> None:
         """Write a subscription anew, with what the connection's principal now is and into the shard where it now belongs."""
         row = self._store.subscriber(connection.id, key)
         moved = self.subscribe(connection, topic, batch=row is not None and row.batch)
         if moved and key != shard_key(topic, shard_of(topic.feature, connection.id)):
-            self._store.leave(connection.id, key)
+            self._store.leave(connection.id, key, None)
 
     def settle(self, connection: Connection, topic: Topic, key: str) -> None:
         """Move a subscription that lies in an old shard, since the feature's `readers` were changed; else this costs nothing."""
@@ -168,9 +176,9 @@ class Connections:
         """Forget a closed connection: exactly its row and its subscriptions (and that of `key`, by which it was found)."""
         self._store.remove(id, key)
 
-    def drop(self, id: str, key: str) -> None:
-        """Take one subscription row away."""
-        self._store.leave(id, key)
+    def drop(self, id: str, key: str, rule: str | None = None) -> None:
+        """Take one subscription away; with `rule`, unless it was written anew by another rule."""
+        self._store.leave(id, key, rule)
 
     def subscribers(self, key: str, after: str | None = None) -> Iterator[list[Subscriber]]:
         """Pages of a shard's subscribers, those whose connection can still be open, read consistently as they are asked for."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Item = dict[str, Any]
 
 _EXISTS = "attribute_exists(id)"
-_CLAIMS = "sub = :sub, #until = :until, claims = :claims, #scope = :scope"
-_CLAIM_NAMES = {"#until": "until", "#scope": "scope"}
+_CLAIMS = "#sub = :sub, #until = :until, claims = :claims, #scope = :scope"
+_CLAIM_NAMES = {"#sub": "sub", "#until": "until", "#scope": "scope"}
 
 
 class DynamoConnections:
@@ -47,29 +47,41 @@ class DynamoConnections:
         done, row = self._update(id, "SET due = due + :cost", _EXISTS, {":cost": _number(cost_ms)})
         return row.due_ms if done and row else None
 
-    def join(self, connection: Connection, key: str, subscriber: Subscriber) -> bool:
-        done, _ = self._update(connection.id, "ADD subscriptions :key", _EXISTS, {":key": {"SS": [key]}})
-        if done:
-            item = {
-                **_key(key, subscriber.connection),
-                "until": _number(int(subscriber.until)),
-                "rule": {"S": subscriber.rule},
-                "expires": _number(subscriber.expires),
-                **({"batch": {"BOOL": True}} if subscriber.batch else {}),
-            }
-            call(self._client.put_item, TableName=self._table, Item=item)
-        return done
+    def join(self, id: str, key: str) -> Connection | None:
+        done, row = self._update(id, "ADD subscriptions :key", _EXISTS, {":key": {"SS": [key]}})
+        return row if done else None
+
+    def enrol(self, key: str, subscriber: Subscriber) -> None:
+        item = {
+            **_key(key, subscriber.connection),
+            "until": _number(int(subscriber.until)),
+            "rule": {"S": subscriber.rule},
+            "expires": _number(subscriber.expires),
+            **({"batch": {"BOOL": True}} if subscriber.batch else {}),
+        }
+        call(self._client.put_item, TableName=self._table, Item=item)
 
     def subscriber(self, id: str, key: str) -> Subscriber | None:
         answer = call(self._client.get_item, TableName=self._table, Key=_key(key, id), ConsistentRead=True)
         return _subscriber(answer["Item"]) if "Item" in answer else None
 
-    def leave(self, id: str, key: str) -> None:
-        call(self._client.delete_item, TableName=self._table, Key=_key(key, id))
+    def leave(self, id: str, key: str, rule: str | None) -> None:
+        condition: Item = {}
+        if rule is not None:
+            condition = {
+                "ConditionExpression": "#rule = :rule",
+                "ExpressionAttributeNames": {"#rule": "rule"},
+                "ExpressionAttributeValues": {":rule": {"S": rule}},
+            }
+        try:
+            call(self._client.delete_item, TableName=self._table, Key=_key(key, id), **condition)
+        except ClientError:
+            return
         self._update(id, "DELETE subscriptions :key", _EXISTS, {":key": {"SS": [key]}})
 
-    def renew(self, connection: Connection) -> bool:
-        return self._update(connection.id, f"SET {_CLAIMS}", _EXISTS, _principal(connection), _CLAIM_NAMES)[0]
+    def renew(self, connection: Connection) -> Connection | None:
+        done, row = self._update(connection.id, f"SET {_CLAIMS}", _EXISTS, _principal(connection), _CLAIM_NAMES)
+        return row if done else None
 
     def remove(self, id: str, key: str | None) -> None:
         answer = call(self._client.delete_item, TableName=self._table, Key=_key(id), ReturnValues="ALL_OLD")

@@ -64,11 +64,17 @@ _Rule = tuple[Callable[[Any], bool], str]
 
 
 def _text(most: int) -> _Rule:
-    return lambda value: isinstance(value, str) and 1 <= len(value) <= most, f"must be a text of 1 to {most} characters"
+    """Printable: half a surrogate pair is not, and could not be sent back."""
+    return (
+        lambda value: isinstance(value, str) and 1 <= len(value) <= most and value.isprintable(),
+        f"must be 1 to {most} printable characters",
+    )
 
 
 def _is_cursors(value: object) -> bool:
-    return isinstance(value, dict) and len(value) <= MAX_SUBSCRIPTIONS and all(isinstance(cursor, str) for cursor in value.values())
+    if not isinstance(value, dict) or len(value) > MAX_SUBSCRIPTIONS:
+        return False
+    return all(topic.isprintable() and isinstance(cursor, str) for topic, cursor in value.items())
 
 
 _TOPIC = _text(MAX_TOPIC_CHARS)
@@ -100,7 +106,7 @@ def parse(body: str) -> Frame:
     given = {name: field for name, field in value.items() if name != "action"}
     for name, field in given.items():
         if name not in rules:
-            raise RealtimeError(Code.INVALID, f"{action} has no field {name[:40]}: known are {', '.join(rules)}")
+            raise RealtimeError(Code.INVALID, f"{action} has no field {name[:40]!a}: known are {', '.join(rules)}")
         holds, what = rules[name]
         if not holds(field):
             raise RealtimeError(Code.INVALID, f"{action}.{name} {what}")

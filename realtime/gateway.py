@@ -24,13 +24,20 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Frames for one connection, each sent after the one before was taken; `close` ends the connection after them."""
+    """Frames for one connection, each sent after the one before was taken; `close` ends the connection after them.
+
+    `refused` is for the sender: these frames say that the reader may not have what he subscribed to.
+    """
 
     connection: str
     frames: tuple[bytes, ...]
     close: bool = False
+    refused: bool = False
 
 
 class Gateway(Protocol):
-    def run(self, jobs: Sequence[Job], *, seconds: float) -> list[Outcome]:
-        """Do the jobs side by side, none waiting for a slow other, and return what became of each after at most `seconds`."""
+    def run(self, jobs: Sequence[Job], *, seconds: float, patience: float | None = None) -> list[Outcome]:
+        """Do the jobs side by side, none waiting for a slow other, and return what became of each after at most `seconds`.
+
+        `patience`: sooner, if all that is left has been without an answer for so many seconds.
+        """

@@ -170,6 +170,8 @@ class Log:
         """
         if not 1 <= len(events) <= MAX_BATCH:
             raise RealtimeError(Code.INVALID, f"an append takes 1 to {MAX_BATCH} events")
+        if max(event.size for event in events) > topic.feature.limits.bytes:
+            raise RealtimeError(Code.TOO_LARGE, f"{topic.feature.name} takes at most {topic.feature.limits.bytes} bytes of data an event")
         if sum(event.size for event in events) > MAX_BATCH_BYTES:
             raise RealtimeError(Code.TOO_LARGE, f"an append takes at most {MAX_BATCH_BYTES} bytes of data")
         deadline = self._clock() + APPEND_DEADLINE_SECONDS
@@ -180,6 +182,11 @@ class Log:
             return self._append(topic, tuple(events), key, deadline, claim=claim)
         finally:
             turn.release()
+
+    def appended(self, topic: Topic, events: Sequence[NewEvent], key: str) -> tuple[Event, ...] | None:
+        """The events of an earlier append with this key and content, within its window. 1 or 2 read units."""
+        head = self._store.head(topic.name, consistent=True)
+        return self._earlier(topic.name, head, _key_id(key), digest(events), tuple(events))
 
     def _append(self, topic: Topic, events: tuple[NewEvent, ...], key: str | None, deadline: float, *, claim: bool) -> tuple[Event, ...]:
         identity, content = (_key_id(key) if key else secrets.token_hex(8)), digest(events)

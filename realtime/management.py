@@ -38,13 +38,13 @@ class ManagementApi:
         self._context = context
         self._turn = Lock()
 
-    def run(self, jobs: Sequence[Job], *, seconds: float) -> list[Outcome]:
+    def run(self, jobs: Sequence[Job], *, seconds: float, patience: float | None = None) -> list[Outcome]:
         deadline = time.monotonic() + seconds
         if not self._turn.acquire(timeout=max(0.0, seconds)):
             return [Outcome.UNSENT] * len(jobs)
         try:
             posting = Posting(jobs, self._requests(), self._pool, self._bucket)
-            return self._loop.run_until_complete(posting.outcomes(deadline))
+            return self._loop.run_until_complete(posting.outcomes(deadline, patience or seconds))
         finally:
             self._turn.release()
 

@@ -137,29 +137,35 @@ class MemoryConnections:
             self.connections[id] = replace(row, due_ms=row.due_ms + cost_ms)
             return row.due_ms + cost_ms
 
-    def join(self, connection: Connection, key: str, subscriber: Subscriber) -> bool:
+    def join(self, id: str, key: str) -> Connection | None:
         with self._lock:
-            if (row := self.connections.get(connection.id)) is None:
-                return False
-            self.connections[connection.id] = replace(row, subscriptions=row.subscriptions | {key})
-            self.subscribers.setdefault(key, {})[connection.id] = subscriber
-            return True
+            if (row := self.connections.get(id)) is None:
+                return None
+            row = self.connections[id] = replace(row, subscriptions=row.subscriptions | {key})
+            return row
+
+    def enrol(self, key: str, subscriber: Subscriber) -> None:
+        with self._lock:
+            self.subscribers.setdefault(key, {})[subscriber.connection] = subscriber
 
     def subscriber(self, id: str, key: str) -> Subscriber | None:
         return self.subscribers.get(key, {}).get(id)
 
-    def leave(self, id: str, key: str) -> None:
+    def leave(self, id: str, key: str, rule: str | None) -> None:
         with self._lock:
+            subscriber = self.subscribers.get(key, {}).get(id)
+            if rule is not None and (subscriber is None or subscriber.rule != rule):
+                return
             if row := self.connections.get(id):
                 self.connections[id] = replace(row, subscriptions=row.subscriptions - {key})
             self._forget(id, key)
 
-    def renew(self, connection: Connection) -> bool:
+    def renew(self, connection: Connection) -> Connection | None:
         with self._lock:
             if (row := self.connections.get(connection.id)) is None:
-                return False
-            self.connections[connection.id] = replace(row, principal=connection.principal, scope=connection.scope)
-            return True
+                return None
+            row = self.connections[connection.id] = replace(row, principal=connection.principal, scope=connection.scope)
+            return row
 
     def remove(self, id: str, key: str | None) -> None:
         with self._lock:

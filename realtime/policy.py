@@ -1,5 +1,6 @@
 """Who may read and who may publish: checked on every read, replay, message and push."""
 
+import json
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -7,6 +8,8 @@ from realtime.errors import Code, RealtimeError
 from realtime.features import Features, Topic
 
 Action = Literal["read", "publish"]
+
+MAX_CLAIMS_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,16 @@ def check(topic: Topic, action: Action, principal: Principal | None) -> None:
 
 
 def essential(features: Features, principal: Principal) -> Principal:
-    """The principal with only those claims that a rule asks for: what a connection's row has to keep."""
+    """The principal with only those claims that a rule asks for: what tickets and rows of connections keep.
+
+    `too_large` where these are over 2,000 bytes: they travel in the authorizer's answer, which may have 8 KB.
+    """
     rules = [rule for feature in features.values() for rule in (feature.access.read, feature.access.publish)]
     names = {"role", *(rule.removeprefix("claim:") for rule in rules if rule.startswith("claim:"))}
-    return replace(principal, claims={name: value for name, value in principal.claims.items() if name in names})
+    claims = {name: value for name, value in principal.claims.items() if name in names}
+    if len(json.dumps(claims)) > MAX_CLAIMS_BYTES:
+        raise RealtimeError(Code.TOO_LARGE, f"the claims that rules ask for have at most {MAX_CLAIMS_BYTES} bytes")
+    return replace(principal, claims=claims)
 
 
 def known(principal: Principal | None) -> Principal:

@@ -90,10 +90,10 @@ class Posting:
         self._left = len(self._waiting)
         """How many are not over."""
 
-    async def outcomes(self, deadline: float) -> list[Outcome]:
-        """Do the jobs until `deadline`, in the loop's time."""
+    async def outcomes(self, deadline: float, patience: float) -> list[Outcome]:
+        """Do the jobs until `deadline`, in the loop's time, or until all that are left have waited for so many seconds."""
         try:
-            while self._left and (seconds := deadline - self._loop.time()) > 0:
+            while self._left and (seconds := deadline - self._loop.time()) > 0 and not self._stuck(patience):
                 self._tick()
                 await asyncio.wait([self._done], timeout=min(TICK_SECONDS, seconds))
         finally:
@@ -114,6 +114,11 @@ class Posting:
         while self._backing_off and self._backing_off[0][0] <= now:
             self._waiting.appendleft(heappop(self._backing_off)[-1])
         self._fill()
+
+    def _stuck(self, seconds: float) -> bool:
+        """Whether nothing is left but requests that have had no answer for so long."""
+        left = self._waiting or self._backing_off or self._pool.opening
+        return not left and len(self._asked_before(self._loop.time() - seconds)) == len(self._asking)
 
     def _asked_before(self, time: float) -> list[Socket]:
         return list(takewhile(lambda socket: socket.since <= time, self._asking))

@@ -1,5 +1,6 @@
 """Publishing: the one way into the log, whatever the transport: authorize, validate, count, append."""
 
+import json
 from typing import TYPE_CHECKING
 
 from realtime.errors import Code, RealtimeError
@@ -43,8 +44,14 @@ class Publisher:
         if event.size > topic.feature.limits.bytes:
             raise RealtimeError(Code.TOO_LARGE, f"{topic.feature.name} takes at most {topic.feature.limits.bytes} bytes of data")
         self._validate(topic, type, data)
-        self._rate.admit(topic.feature, principal.sub if principal else "anonymous")
-        return self._log.append(topic, (event,), key=_scoped(key, principal), claim=claim)[0]
+        scoped = _scoped(key, principal)
+        try:
+            self._rate.admit(topic.feature, principal.sub if principal else "anonymous")
+        except RealtimeError:
+            if scoped and (earlier := self._log.appended(topic, (event,), scoped)):
+                return earlier[0]  # a repeat is not another publish
+            raise
+        return self._log.append(topic, (event,), key=scoped, claim=claim)[0]
 
     def _validate(self, topic: Topic, type: str, data: object) -> None:
         if topic.feature.schema_file is None:
@@ -69,4 +76,4 @@ class Publisher:
 
 def _scoped(key: str | None, principal: Principal | None) -> str | None:
     """One caller's key never answers with another's event."""
-    return None if key is None else f"{principal.sub if principal else ''}#{key}"
+    return None if key is None else json.dumps([principal.sub if principal else None, key])

@@ -16,6 +16,8 @@ from realtime.policy import Principal
 
 TICKET_SECONDS = 30
 MAX_TOPICS = 20
+MAX_NAMES_CHARS = 2_000
+"""Names of a ticket's topics together: they travel in the authorizer's answer, which may have 8 KB."""
 
 Use = Literal["sse", "websocket"]
 
@@ -45,7 +47,9 @@ class Tickets:
         self._clock = clock
 
     def issue(self, use: Use, topics: tuple[str, ...], principal: Principal) -> str:
-        """A new ticket, good for 30 seconds and one connection."""
+        """A new ticket, good for 30 seconds and one connection; `invalid` where the names of its topics are too long."""
+        if sum(map(len, topics)) > MAX_NAMES_CHARS:
+            raise RealtimeError(Code.INVALID, f"the names of a ticket's topics have at most {MAX_NAMES_CHARS} characters together")
         ticket = secrets.token_urlsafe(32)
         self._store.put(_hashed(ticket), Grant(use, topics, principal), int(self._clock()) + TICKET_SECONDS)
         return ticket

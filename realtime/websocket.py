@@ -15,7 +15,7 @@ from realtime import frames
 from realtime.connections import Connection, Connections, topic_of
 from realtime.cursor import START, Cursor
 from realtime.errors import Code, RealtimeError
-from realtime.fanout import Fanout
+from realtime.fanout import PATIENCE_SECONDS, Fanout
 from realtime.features import Features, Topic
 from realtime.frames import FRAME_BYTES, Auth, Frame, Ping, Publish, Subscribe, Unsubscribe
 from realtime.gateway import Gateway, Job, Outcome
@@ -34,10 +34,14 @@ ROTATE_WITHIN_MS = 10 * 60 * 1000
 REPLAY_EVENTS = 100
 """Events that one subscribe replays; where more follow, the client asks again."""
 
-REPLAY_SECONDS = 10.0
+REPLAY_SECONDS = 5.0
+
+REPLAY_MESSAGES = 0.1
+"""What each 4 KB of a replay cost of the connection's allowance, in messages: a small message must not order thousands of posts."""
+
 CLOSE_SECONDS = 3.0
 
-_OFFENDED = frames.error(RealtimeError(Code.TOO_MANY_REQUESTS, "too many refused messages: the connection is closed"), {})
+OFFENDED = "too many refused messages: the connection is closed"
 
 
 class ClosingError(RealtimeError):
@@ -54,11 +58,19 @@ class Admission(NamedTuple):
 class Gate:
     """Who may connect: a ticket or a token, from an origin that is allowed."""
 
-    def __init__(self, features: Features, tickets: Tickets, verifier: Verifier, origins: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        features: Features,
+        tickets: Tickets,
+        verifier: Verifier,
+        origins: tuple[str, ...],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._features = features
         self._tickets = tickets
         self._verifier = verifier
         self._origins = origins
+        self._clock = clock
 
     def admit(self, *, ticket: str | None, authorization: str | None, origin: str | None) -> Admission:
         """The admission; `unauthorized` or `forbidden`. A browser always sends its origin, and other clients have none."""
@@ -66,11 +78,11 @@ class Gate:
             raise RealtimeError(Code.FORBIDDEN, "pages of this origin may not connect")
         if ticket is not None:
             grant = self._tickets.redeem(ticket, "websocket")
-            return Admission(essential(self._features, grant.principal), grant.topics)
+            return Admission(_lasting(essential(self._features, grant.principal), self._clock()), grant.topics)
         token = bearer(authorization)
         if token is None:
             raise RealtimeError(Code.UNAUTHORIZED, "connect with ?ticket= or an Authorization header")
-        return Admission(essential(self._features, self._verifier.verify(token)), None)
+        return Admission(_lasting(essential(self._features, self._verifier.verify(token)), self._clock()), None)
 
 
 class WebSocket:
@@ -152,7 +164,10 @@ class WebSocket:
         check(topic, "read", connection.principal)
         self._known(self._connections.subscribe(connection, topic, batch=frame.batch))
         page = self._page(topic, after, frame.recent)
-        return [*frames.deliver(topic.name, page.deliveries(), batch=frame.batch), frames.subscribed(topic.name, page)]
+        replay = frames.deliver(topic.name, page.deliveries(), batch=frame.batch)
+        if replay:
+            self._connections.charge(connection.id, REPLAY_MESSAGES * sum(-(-len(event) // 4096) for event in replay))
+        return [*replay, frames.subscribed(topic.name, page)]
 
     def _page(self, topic: Topic, after: Cursor | None, recent: int) -> Page:
         if after is not None:
@@ -170,29 +185,53 @@ class WebSocket:
         topic = self._topic(connection, frame.topic)
         check(topic, "publish", principal)
         event = self._publisher.publish(topic, principal, frame.type, frame.data, frame.id, claim=True)
-        self._fanout.deliver(topic, (event,))
+        self._fanout.deliver(topic, (event,), patience=PATIENCE_SECONDS)
         return [frames.ack(frame.id, event.cursor)]
 
     def _ping(self, connection: Connection, frame: Ping) -> list[bytes]:
-        """Where the topics end; `reset` for a cursor that is not of their log; subscriptions put right that lie in an old shard."""
-        topics = {name: self._topic(connection, name) for name in frame.cursors}
-        cursors = {name: Cursor.parse(cursor) for name, cursor in frame.cursors.items()}
-        for topic in topics.values():
-            check(topic, "read", connection.principal)
+        """Where the topics end, `reset` for a cursor that is not of their log, an error for a topic that cannot be asked about.
+
+        Subscriptions are put right that lie in an old shard, and an old connection is told to come again.
+        """
+        topics, refusals = self._askable(connection, frame)
+        if refusals and self._connections.offend(connection.id):
+            raise ClosingError(Code.TOO_MANY_REQUESTS, OFFENDED)
         for key in connection.subscriptions:
             if found := topics.get(topic_of(key)):
                 self._connections.settle(connection, found, key)
         heads = self._log.heads(list(topics.values()))
-        odd = [name for name, cursor in cursors.items() if _doubtful(cursor, heads.get(name))]
-        resets = [frames.reset(name) for name in odd if not self._log.knows(topics[name], cursors[name])]
-        return [*resets, frames.pong(heads)]
+        resets = [frames.reset(name) for name, topic in topics.items() if self._foreign(topic, frame.cursors[name], heads)]
+        old = self._clock() - connection.connected_ms / 1000 > ROTATE_SECONDS
+        rotation = [frames.reconnect(random.randrange(ROTATE_WITHIN_MS))] if old else []  # noqa: S311 - jitter
+        return [*rotation, *refusals, *resets, frames.pong(heads)]
+
+    def _askable(self, connection: Connection, frame: Ping) -> tuple[dict[str, Topic], list[bytes]]:
+        """The topics of a ping that may be asked about, and an error frame for each of the others."""
+        topics, refusals = dict[str, Topic](), list[bytes]()
+        for name, cursor in frame.cursors.items():
+            try:
+                Cursor.parse(cursor)
+                topic = self._topic(connection, name)
+                check(topic, "read", connection.principal)
+                topics[name] = topic
+            except RealtimeError as refusal:
+                refusals.append(frames.error(refusal, {"topic": name}))
+        return topics, refusals
+
+    def _foreign(self, topic: Topic, text: str, heads: dict[str, Cursor]) -> bool:
+        """Whether a cursor is not of its topic's log. A head may be stale: where it does not explain the cursor, it is read again."""
+        cursor, head = Cursor.parse(text), heads.get(topic.name)
+        explained = cursor == START or (head is not None and cursor.epoch == head.epoch and cursor.seq <= head.seq)
+        return not explained and not self._log.knows(topic, cursor)
 
     def _auth(self, connection: Connection, frame: Auth) -> list[bytes]:
         """Go on with a new token of the same person; topics that it does not allow are taken away."""
-        principal = essential(self._features, self._verifier.verify(frame.token))
+        principal = _lasting(essential(self._features, self._verifier.verify(frame.token)), self._clock())
         if principal.sub != connection.principal.sub:
             raise RealtimeError(Code.FORBIDDEN, "the token belongs to somebody else: connect again with it")
         renewed = self._known(self._connections.renew(replace(connection, principal=principal, scope=None)))
+        if renewed.subscriptions:
+            self._connections.charge(connection.id, len(renewed.subscriptions))
         lost = [topic for key in sorted(renewed.subscriptions) if (topic := self._resubscribe(renewed, key))]
         refusal = RealtimeError(Code.FORBIDDEN, "the new token does not allow this topic")
         return [*(frames.error(refusal, {"topic": topic}) for topic in lost), frames.authenticated(int(principal.expires - self._clock()))]
@@ -200,7 +239,7 @@ class WebSocket:
     def _resubscribe(self, connection: Connection, key: str) -> str | None:
         """Write the subscription anew for the connection's new principal; the topic's name if he may not have it any more."""
         name = topic_of(key)
-        topic = self._features.topic(name) if name.split("/")[0] in self._features else None
+        topic = self._served(name)
         if topic and allowed(topic, "read", connection.principal):
             self._connections.resubscribe(connection, topic, key)
             return None
@@ -208,16 +247,24 @@ class WebSocket:
         return name
 
     def _topic(self, connection: Connection, name: str) -> Topic:
-        """The topic, if it exists and the connection's ticket lists it."""
-        topic = self._features.topic(name)
+        """The topic, if it is served here and the connection's ticket lists it."""
+        topic = self._served(name)
+        if topic is None:
+            raise RealtimeError(Code.UNKNOWN_TOPIC, "no feature serves this topic by WebSocket: see features.toml for those that do")
         if connection.scope is not None and name not in connection.scope:
             raise RealtimeError(Code.FORBIDDEN, "the ticket of this connection does not list this topic")
         return topic
 
+    def _served(self, name: str) -> Topic | None:
+        """The topic; None where it does not exist (any more), or where another pattern serves it."""
+        try:
+            topic = self._features.topic(name)
+        except RealtimeError:
+            return None
+        return topic if topic.feature.pattern in ("websocket", "fallback") else None
+
     def _answer(self, connection: Connection, answer: list[bytes]) -> bytes | None:
         """Post what goes before the last frame, and return the last: the gateway sends it as the answer to the message."""
-        if self._clock() - connection.connected_ms / 1000 > ROTATE_SECONDS:
-            answer = [frames.reconnect(random.randrange(ROTATE_WITHIN_MS)), *answer]  # noqa: S311 - jitter
         *before, last = answer
         outcome = self._gateway.run([Job(connection.id, tuple(before))], seconds=REPLAY_SECONDS)[0] if before else Outcome.SENT
         if outcome is Outcome.GONE:
@@ -233,7 +280,7 @@ class WebSocket:
         if not isinstance(refusal, ClosingError):
             if refusal.code is Code.UNAVAILABLE or not self._connections.offend(id):
                 return frame
-            reasons = (frame, _OFFENDED)
+            reasons = (frame, frames.error(RealtimeError(Code.TOO_MANY_REQUESTS, OFFENDED), {}))
         self._gateway.run([Job(id, reasons, close=True)], seconds=CLOSE_SECONDS)
         self._connections.remove(id)
         return None
@@ -250,8 +297,8 @@ def _about(frame: Frame) -> dict[str, str]:
             return {}
 
 
-def _doubtful(cursor: Cursor, head: Cursor | None) -> bool:
-    """Whether a head, which may be stale, does not explain the cursor."""
-    if cursor == START:
-        return False
-    return head is None or cursor.epoch != head.epoch or cursor.seq > head.seq
+def _lasting(principal: Principal, now: float) -> Principal:
+    """The principal, unless the token has just ended: verifiers forgive a few seconds, pushes do not."""
+    if principal.expires <= now:
+        raise RealtimeError(Code.UNAUTHORIZED, "the token has expired: get a new one")
+    return principal

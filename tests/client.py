@@ -34,6 +34,7 @@ class Client:
         self._held: dict[int, dict[str, Any]] = {}
         self._ask_at = NEVER
         self._ping_at = NEVER
+        self._pinged = 0.0
         self._ping_step = 0
         self._leave_at = NEVER
         self._failures = 0
@@ -42,7 +43,7 @@ class Client:
     # What happens to it
 
     def opened(self, now: float) -> None:
-        self.connected, self._leave_at = True, NEVER
+        self.connected, self._leave_at, self._pinged = True, NEVER, now
         self._held.clear()
         self._ask(now)
         for frame, _ in self.publishing.values():
@@ -102,6 +103,7 @@ class Client:
             self._ask(now)
         if now >= self._ping_at:
             self._send({"action": "ping", "cursors": {self.topic: "-".join(map(str, self.cursor))}})
+            self._pinged = now
             self._ping_step = min(self._ping_step + 1, len(PING_SECONDS) - 1)
             self._ping_at = now + PING_SECONDS[self._ping_step]
         late = {key: frame for key, (frame, due) in self.publishing.items() if now >= due}
@@ -163,8 +165,9 @@ class Client:
         self._ask_at = now + ASK_SECONDS
 
     def _ping_soon(self, now: float) -> None:
+        """Soon after the last event; but where events never cease, every five minutes all the same."""
         self._ping_step = 0
-        self._ping_at = now + PING_SECONDS[0] if self._pings else NEVER
+        self._ping_at = min(now + PING_SECONDS[0], self._pinged + PING_SECONDS[-1]) if self._pings else NEVER
 
     def _send(self, frame: dict[str, Any]) -> None:
         self.outbox.append(json.dumps(frame))

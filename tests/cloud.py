@@ -53,7 +53,7 @@ class Management:
     def __init__(self) -> None:
         self.api: WebSocketApi
 
-    def run(self, jobs: Sequence[Job], *, seconds: float) -> list[Outcome]:
+    def run(self, jobs: Sequence[Job], *, seconds: float, patience: float | None = None) -> list[Outcome]:
         return [self._do(job) for job in jobs]
 
     def _do(self, job: Job) -> Outcome:
@@ -96,7 +96,7 @@ class Cloud:
         self.api = self._management.api = WebSocketApi(
             clock,
             integrations=dict.fromkeys(("$connect", "$disconnect", "$default", *ACTIONS), routes),
-            authorizer=Authorizer(Gate(features, self.tickets, self._verifier, ("https://shop.example",))),
+            authorizer=Authorizer(Gate(features, self.tickets, self._verifier, ("https://shop.example",), clock)),
             route_responses=("$default", *ACTIONS),
             random=random,
             faults=faults,

@@ -10,6 +10,13 @@ from typing import Any
 from urllib.parse import unquote
 
 
+class _Quiet(ThreadingHTTPServer):
+    """A process that is killed resets its connections: that is no error here."""
+
+    def handle_error(self, *_: object) -> None:
+        pass
+
+
 class Posts:
     """`url` is the WEBSOCKET_ENDPOINT; `frames` what each connection was sent."""
 
@@ -30,7 +37,7 @@ class Posts:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = _Quiet(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
 
     @property

@@ -20,7 +20,7 @@ class Wire:
         self.room = 1_000_000  # jobs that are begun before the deadline comes
         self._lock = threading.Lock()
 
-    def run(self, jobs: Sequence[Job], *, seconds: float) -> list[Outcome]:
+    def run(self, jobs: Sequence[Job], *, seconds: float, patience: float | None = None) -> list[Outcome]:
         with self._lock:
             begun, self.room = min(self.room, len(jobs)), max(0, self.room - len(jobs))
             return [self._do(job) for job in jobs[:begun]] + [Outcome.UNSENT] * (len(jobs) - begun)

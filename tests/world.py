@@ -39,7 +39,7 @@ class World:
         self.fanout = Fanout(self.connections, self.wire, self.queue, clock)
         publisher = Publisher(features, self.log, RateLimit(MemoryCounters(), clock))
         verifier = SecretVerifier(lambda: SECRET)
-        self.gate = Gate(features, self.tickets, verifier, ("https://shop.example",))
+        self.gate = Gate(features, self.tickets, verifier, ("https://shop.example",), clock)
         self.socket = WebSocket(features, self.log, publisher, verifier, self.connections, self.wire, self.fanout, clock=clock)
 
     def connect(self, id: str, *, sub: str = "", scope: tuple[str, ...] | None = None, seconds: float = 86_400, **claims: object) -> str:

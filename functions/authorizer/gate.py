@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from functions.websocket.routes import context_of
-from realtime.errors import RealtimeError
+from realtime.errors import Code, RealtimeError
 from realtime.websocket import Gate
 
 logger = logging.getLogger("realtime.authorizer")
@@ -24,7 +24,8 @@ class Authorizer:
                 ticket=query.get("ticket"), authorization=headers.get("authorization"), origin=headers.get("origin")
             )
         except RealtimeError as refusal:
-            logger.info("refused: %s: %s", refusal.code.wire, refusal.detail)
+            level = logging.WARNING if refusal.code is Code.UNAVAILABLE else logging.INFO
+            logger.log(level, "refused: %s: %s", refusal.code.wire, refusal.detail)
             return {"principalId": "anonymous", "policyDocument": _policy("Deny", event["methodArn"])}
         return {
             "principalId": admission.principal.sub,

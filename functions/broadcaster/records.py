@@ -1,7 +1,8 @@
 """Translates records of the log's stream and messages of the fan-out queue into pushes; what fails is told by its own name."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from realtime.dynamo import to_append
@@ -24,24 +25,25 @@ class Broadcaster:
         self._fanout = fanout
 
     def stream(self, event: Event, context: Any) -> Event:
-        """Appends that nobody has claimed. After a failure the rest waits too: the stream is read in order."""
+        """Appends that nobody has claimed. After a failure the rest waits too: Lambda tries again from there on."""
         failures = self._each(event, context, self._append, lambda record: record["dynamodb"]["SequenceNumber"])
-        return {"batchItemFailures": failures[:1]}
+        return {"batchItemFailures": [*islice(failures, 1)]}
 
     def queue(self, event: Event, context: Any) -> Event:
         """Shards of a big topic, and what others had to leave over."""
-        return {"batchItemFailures": self._each(event, context, self._push, lambda record: record["messageId"])}
+        return {"batchItemFailures": [*self._each(event, context, self._push, lambda record: record["messageId"])]}
 
-    def _each(self, event: Event, context: Any, act: Callable[[Event, float], None], name: Callable[[Event], str]) -> list[dict[str, str]]:
-        failures = []
+    def _each(
+        self, event: Event, context: Any, act: Callable[[Event, float], None], name: Callable[[Event], str]
+    ) -> Iterator[dict[str, str]]:
+        """Act on one record after another, and name those that fail."""
         for record in event["Records"]:
             seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
             try:
                 act(record, seconds)
-            except Exception:
+            except Exception:  # at the edge: whatever it is, it is logged, and the record is tried again
                 logger.exception("a record could not be pushed")
-                failures.append({"itemIdentifier": name(record)})
-        return failures
+                yield {"itemIdentifier": name(record)}
 
     def _append(self, record: Event, seconds: float) -> None:
         append = to_append(record["dynamodb"]["NewImage"])

@@ -34,13 +34,14 @@ class Routes:
                     self._socket.close(context["connectionId"])
                     return {"statusCode": 200}
                 case _:
-                    return _answer(self._socket.receive(context["connectionId"], _text(event)))
+                    frame = self._socket.receive(context["connectionId"], event.get("body") or "")
+                    return {"statusCode": 200, "body": frame.decode()} if frame else {"statusCode": 200}
         except RealtimeError as refusal:
             logger.warning("%s: %s", refusal.code.wire, refusal.detail)
-            return _answer(frames.error(refusal, {}), refusal.code.value.status)
-        except Exception:
+            return _failed(context, refusal)
+        except Exception:  # at the edge: whatever it is, it is logged here and told there
             logger.exception("a message could not be handled")
-            return _answer(frames.error(_FAILED, {}), 500)
+            return _failed(context, _FAILED)
 
     def _connect(self, event: Event, context: Event) -> Event:
         self._socket.open(context["connectionId"], admission_of(context["authorizer"]), context["connectedAt"])
@@ -61,13 +62,11 @@ def admission_of(context: dict[str, str]) -> Admission:
     return Admission(Principal(context["sub"], float(context["until"]), json.loads(context["claims"])), scope)
 
 
-def _answer(frame: bytes | None, status: int = 200) -> Event:
-    return {"statusCode": 200 if frame else status, **({"body": frame.decode()} if frame else {})}
-
-
-def _text(event: Event) -> str:
-    body: str = event.get("body") or ""
-    return body
+def _failed(context: Event, refusal: RealtimeError) -> Event:
+    """An error frame; but a handshake is refused, and a connection without a row never opened."""
+    if context["eventType"] == "MESSAGE":
+        return {"statusCode": 200, "body": frames.error(refusal, {}).decode()}
+    return {"statusCode": refusal.code.value.status}
 
 
 def _is_protocol(header: str) -> bool:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from realtime.policy import allowed, check, known
+from realtime.policy import allowed, check, essential, known
 from realtime.runtime import Runtime
 from realtime.strict import parsed
 from realtime.tickets import TICKET_SECONDS
@@ -27,7 +27,7 @@ def router(runtime: Runtime) -> APIRouter:
             topic = runtime.features.topic(name)
             if body.use == "sse" or not allowed(topic, "publish", principal):
                 check(topic, "read", principal)
-        made = runtime.tickets.issue(body.use, tuple(body.topics), principal)
+        made = runtime.tickets.issue(body.use, tuple(body.topics), essential(runtime.features, principal))
         answer = Ticket(ticket=made, expires_in=TICKET_SECONDS)
         return Response(answer.model_dump_json(), 201, _NO_STORE, "application/json")
 

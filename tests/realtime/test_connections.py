@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 import boto3
 import pytest
@@ -113,10 +114,53 @@ def test_subscription_without_a_connection_is_removed_by_its_key(connections: Co
     connections.subscribe(ann, LOBBY, batch=False)
     (page,) = connections.subscribers(KEY)
     connections.remove("ann")
-    opened(connections, clock)
-    rows.join(ann, "chat/other#0", page[0])
+    rows.enrol(KEY, page[0])
     connections.remove("ann", KEY)
-    assert members(connections) == members(connections, "chat/other#0") == []
+    assert members(connections) == []
+
+
+def test_renewed_connection_keeps_its_subscriptions(connections: Connections, clock: Clock) -> None:
+    """The row has the new principal; the subscription is written anew with its end, and still takes batches."""
+    ann = opened(connections, clock, scope=("chat/lobby",))
+    connections.subscribe(ann, LOBBY, batch=True)
+    renewed = connections.renew(replace(ann, principal=Principal("ann", clock() + 9999, {}), scope=None))
+    assert renewed is not None
+    assert renewed.scope is None
+    assert renewed.subscriptions == {KEY}
+    connections.resubscribe(renewed, LOBBY, KEY)
+    (page,) = connections.subscribers(KEY)
+    assert [(row.until, row.batch) for row in page] == [(clock() + 9999, True)]
+
+
+def test_subscription_lasts_as_long_as_the_newest_token(connections: Connections, clock: Clock) -> None:
+    """A subscribe that was admitted before the renewal and written after it."""
+    ann = opened(connections, clock)
+    connections.renew(replace(ann, principal=Principal("ann", clock() + 9999, {})))
+    connections.subscribe(ann, LOBBY, batch=False)
+    (page,) = connections.subscribers(KEY)
+    assert [row.until for row in page] == [clock() + 9999]
+
+
+def test_subscription_moves_to_its_shard(connections: Connections, clock: Clock) -> None:
+    """After `readers` has changed; also of a connection that has as many topics as it may."""
+    ann = opened(connections, clock)
+    for number in range(49):
+        ann = connections.subscribe(ann, topic(f"chat/{number}", rooms=True), batch=False) or ann
+    ann = connections.subscribe(ann, LOBBY, batch=False) or ann
+    grown = topic("chat/lobby", rooms=True, readers=64_000)
+    connections.settle(ann, grown, KEY)
+    shard = shard_key(grown, shard_of(grown.feature, "ann"))
+    assert (members(connections), members(connections, shard)) == ([], ["ann"])
+
+
+def test_subscription_that_was_written_anew_is_not_dropped(connections: Connections, clock: Clock) -> None:
+    """Who was refused by an old rule may have subscribed again by the time his old row is removed."""
+    ann = opened(connections, clock)
+    connections.subscribe(ann, LOBBY, batch=False)
+    connections.drop("ann", KEY, "claim:old")
+    assert members(connections) == ["ann"]
+    connections.drop("ann", KEY, "user")
+    assert members(connections) == []
 
 
 def test_gone_connection_cannot_subscribe(connections: Connections, clock: Clock) -> None:

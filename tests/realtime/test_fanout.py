@@ -115,3 +115,37 @@ def test_packed_frames_stay_within_a_frame() -> None:
     frames = deliver("chat/lobby", events, batch=True)
     assert len(frames) == 5
     assert max(map(len, frames)) <= FRAME_BYTES
+
+
+def test_push_that_comes_too_late_is_dropped(world: World) -> None:
+    """After five minutes every client has compared its cursor with the head: old pushes must not hold up new ones."""
+    crowd(world, 1)
+    topic = world.features.topic(LOBBY)
+    events = world.log.append(topic, [event()])
+    world.clock.sleep(301)
+    world.fanout.deliver(topic, events)
+    assert world.wire.events("c0000") == []
+
+
+def test_clearing_is_bounded(world: World) -> None:
+    """A push removes 200 stale rows at most; the next meets the others."""
+    world.wire.closed = {*crowd(world, 900)}
+    push(world)
+    assert 600 < len(world.rows.connections) <= 700  # type: ignore[attr-defined]
+
+
+def test_failed_clearing_fails_nobody(world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said in the log, and the push is done."""
+    crowd(world, 3)
+    world.wire.closed = {"c0001"}
+    monkeypatch.setattr(world.rows, "remove", lambda *_: 1 / 0)
+    push(world)
+    assert world.wire.events("c0002") == [1]
+    assert "1 stale rows could not be removed" in caplog.text
+
+
+def test_queue_carries_ascii_alone() -> None:
+    """SQS refuses some characters that JSON has: one U+FFFF must not keep an event from everybody."""
+    odd = Push((Event("chat/lobby", "e1", 1, "any", '"\uffff\ufffe\U0001f600"', 5),), 0)
+    assert odd.encode().isascii()
+    assert Push.decode(odd.encode()) == odd

@@ -347,3 +347,12 @@ def _by_boto3(url: str, stamp: str, operation: str, **arguments: Any) -> Any:
     with patch("botocore.auth.get_current_datetime", lambda: now), pytest.raises(_Caught) as caught:
         getattr(client, operation)(**arguments)
     return caught.value.args[0]
+
+
+def test_caller_without_patience_does_not_wait_for_those_who_hang(server: Server, make: Make) -> None:
+    """A publisher's ack must not wait for one dead reader; all others are done, and retries are waited for."""
+    many = [*jobs("ok", 50), *jobs("hang", 1), *jobs("ok", 50)]
+    started = time.monotonic()
+    outcomes = make(server.url).run(many, seconds=10, patience=0.3)
+    assert time.monotonic() - started < 2.5
+    assert Counter(outcomes) == {SENT: 100, FAILED: 1}

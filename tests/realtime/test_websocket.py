@@ -2,11 +2,13 @@
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from realtime.errors import RealtimeError
+from realtime.features import Limits
 from realtime.frames import FRAME_BYTES
 from realtime.gateway import Outcome
 from realtime.policy import Principal
@@ -174,6 +176,22 @@ def test_repeated_publish_adds_nothing_and_pushes_again(world: World) -> None:
     assert world.wire.events("bob") == [1, 1]
 
 
+def test_repeat_is_not_counted_as_another_publish(world: World) -> None:
+    """Its rate is used up by the first; without the repeat a push that was killed would wait a minute."""
+    world.features._features["chat"] = replace(world.features["chat"], limits=Limits(publish=1 / 60, bytes=200))
+    world.connect("ann")
+    first = world.publish("ann", LOBBY)
+    assert world.publish("ann", LOBBY) == first
+    assert world.publish("ann", LOBBY, key="2")["code"] == "too_many_requests"
+
+
+def test_keys_of_two_people_never_meet(world: World) -> None:
+    """Whatever characters their names and keys have."""
+    one = world.publish(world.connect("c1", sub="a"), LOBBY, key="b#k")
+    two = world.publish(world.connect("c2", sub="a#b"), LOBBY, key="k")
+    assert one["cursor"] != two["cursor"]
+
+
 def test_append_carries_the_claim(world: World) -> None:
     """The stream's filter leaves it alone; a backend's append has none."""
     world.publish(world.connect("ann"), LOBBY)
@@ -211,11 +229,23 @@ def test_ping_with_a_cursor_of_another_log_is_told_to_reset(world: World) -> Non
     assert world.wire.sent["ann"] == [{"action": "reset", "topic": topic} for topic in (LOBBY, "chat/gone")]
 
 
+def test_ping_about_a_wrong_topic_is_answered_for_the_others(world: World) -> None:
+    """The heads are the last safety net: one feature that is gone must not take it from all topics."""
+    append(world)
+    answer = world.say(world.connect("ann"), action="ping", cursors={"gone": "0-0", LOBBY: "0-0", "chat/x": "zzz"})
+    assert list(answer["heads"]) == [LOBBY]
+    assert [(frame["code"], frame["topic"]) for frame in world.wire.sent["ann"]] == [
+        ("unknown_topic", "gone"),
+        ("invalid_cursor", "chat/x"),
+    ]
+
+
 def test_ping_moves_a_subscription_to_its_new_shard(world: World) -> None:
     """After a deployment that changed `readers`; until then the heads say what is missing."""
     world.subscribe(world.connect("ann"), LOBBY, batch=True)
-    world.rows.join(world.rows.connections["ann"], f"{LOBBY}#7", world.rows.subscribers[f"{LOBBY}#0"]["ann"])  # type: ignore[attr-defined]
-    world.rows.leave("ann", f"{LOBBY}#0")
+    world.rows.join("ann", f"{LOBBY}#7")
+    world.rows.enrol(f"{LOBBY}#7", world.rows.subscribers[f"{LOBBY}#0"]["ann"])  # type: ignore[attr-defined]
+    world.rows.leave("ann", f"{LOBBY}#0", None)
     world.say("ann", action="ping", cursors={LOBBY: "0-0"})
     assert {key: row["ann"].batch for key, row in world.rows.subscribers.items()} == {f"{LOBBY}#0": True}  # type: ignore[attr-defined]
 
@@ -258,6 +288,27 @@ def test_new_token_takes_away_what_it_does_not_allow(world: World) -> None:
     assert world.wire.events("ann") == []
 
 
+def test_topic_that_is_gone_does_not_keep_the_others_from_renewal(world: World) -> None:
+    """A deployment took a feature's rooms away: that subscription goes, the next is renewed."""
+    world.connect("ann", seconds=60)
+    for topic in (LOBBY, "price"):
+        world.subscribe("ann", topic)
+    world.features._features["chat"] = replace(world.features["chat"], rooms=False)
+    assert world.say("ann", action="auth", token=token("ann"))["action"] == "authenticated"
+    assert [frame["topic"] for frame in world.wire.sent["ann"]] == [LOBBY]
+    world.clock.sleep(61)
+    world.publish(world.connect("bob"), "price")
+    assert world.wire.events("ann") == [1]
+
+
+def test_token_that_has_just_ended_is_refused(world: World) -> None:
+    """Verifiers forgive ten seconds; a connection that is closed by the next push helps nobody."""
+    world.connect("ann")
+    just_ended = issue(SECRET, "ann", int(world.clock() - time.time()))
+    world.clock.sleep(5)
+    assert world.say("ann", action="auth", token=just_ended)["code"] == "unauthorized"
+
+
 def test_token_of_somebody_else_is_refused(world: World) -> None:
     """A connection belongs to one person; a bad token changes nothing either."""
     world.connect("ann")
@@ -295,9 +346,14 @@ def test_late_renewal_is_accepted(world: World) -> None:
         ("[]", "invalid"),
         ('{"action":"fly"}', "invalid"),
         ('{"action":["subscribe"]}', "invalid"),
-        ('{"action":"ping","cursors":{"chat/lobby":"zzz"}}', "invalid_cursor"),
         ('{"action":"ping","more":1}', "invalid"),
+        ('{"action":"ping","cursors":{"\\ud800":"0-0"}}', "invalid"),
+        ('{"action":"subscribe","topic":"\\ud800"}', "invalid"),
         ('{"action":"subscribe","topic":"nothing"}', "unknown_topic"),
+        ('{"action":"subscribe","topic":"figures"}', "unknown_topic"),
+        ('{"action":"publish","topic":"chat/lobby","type":"any","data":1,"id":"\\ud800"}', "invalid"),
+        ('{"action":"publish","topic":"chat/lobby","type":"any","data":1,"id":"1","\\ud800":1}', "invalid"),
+        ('{"action":"publish","topic":"chat/lobby","type":"any","data":"\\ud800","id":"1"}', "invalid"),
         ('{"action":"subscribe","topic":"chat/lobby","after":"nonsense"}', "invalid_cursor"),
         ('{"action":"subscribe","topic":"chat/lobby","recent":101}', "invalid"),
         ('{"action":"publish","topic":"chat/lobby","type":"any","data":1}', "invalid"),
@@ -334,8 +390,8 @@ def test_replay_is_tied_to_the_reader_s_rights(world: World, topic: str) -> None
     append(world, topic)
     world.connect("ann", teams="blue")
     assert world.subscribe("ann", topic, after="0-0")["code"] == "forbidden"
-    assert world.say("ann", action="ping", cursors={topic: "0-0"})["code"] == "forbidden"
-    assert world.wire.sent["ann"] == []
+    assert world.say("ann", action="ping", cursors={topic: "0-0"}) == {"action": "pong", "heads": {}}
+    assert [(frame["action"], frame["code"], frame["topic"]) for frame in world.wire.sent["ann"]] == [("error", "forbidden", topic)]
 
 
 def test_ticket_is_good_for_its_topics_alone(world: World) -> None:
@@ -365,6 +421,26 @@ def test_allowance_comes_back(world: World) -> None:
     for _ in range(200):
         world.clock.sleep(0.1)
         assert world.say("ann", action="ping")["action"] == "pong"
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_replays_are_paid_for_by_their_size(world: World, batch: bool) -> None:
+    """A small message must not order thousands of posts: 100 events cost as much as ten messages, in batches less."""
+    for number in range(100):
+        world.log.append(world.features.topic("match"), [event(number)])
+    world.connect("ann")
+    answers = [world.subscribe("ann", "match", recent=100, batch=batch).get("action") for _ in range(60)]
+    assert answers.index("error") == (43 if batch else 6)
+
+
+def test_renewals_are_paid_for_by_subscription(world: World) -> None:
+    """Each is read and written again."""
+    world.connect("ann", teams=True)
+    for number in range(20):
+        world.clock.sleep(1)
+        world.subscribe("ann", f"teams/{number}")
+    answers = [world.say("ann", action="auth", token=token("ann", teams=True))["action"] for _ in range(5)]
+    assert answers == ["authenticated"] * 3 + ["error"] * 2
 
 
 def test_unknown_connection_is_told_to_come_again(world: World) -> None:
@@ -414,6 +490,7 @@ def test_token_in_a_header_opens_a_connection(world: World) -> None:
 @pytest.mark.parametrize(
     ("how", "code"),
     [
+        ({"authorization": f"Bearer {issue(SECRET, 'ann', 86_400 * 365, teams=['x' * 99] * 30)}"}, "too_large"),
         ({}, "unauthorized"),
         ({"ticket": "made-up"}, "unauthorized"),
         ({"ticket": "", "authorization": "Bearer x"}, "unauthorized"),

@@ -34,7 +34,7 @@ class Metered:
         client, features = endpoint.tables("websocket-cost"), websocket_features(folder)
         make_connections_table(client, "websocket-cost-connections")
         self.clock, self.meter = clock, Meter(client)
-        self.log = Log(DynamoStore(client, "websocket-cost-log"))
+        self.log = Log(DynamoStore(client, "websocket-cost-log"), clock=clock)
         self.connections = Connections(DynamoConnections(client, "websocket-cost-connections"), clock)
         wire = Wire()
         fanout = Fanout(self.connections, wire, ListQueue(), clock)

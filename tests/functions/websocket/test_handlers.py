@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.websocket.routes import SUBPROTOCOL, admission_of, context_of
+from realtime.errors import Code, RealtimeError
 from realtime.policy import Principal
 from realtime.websocket import Admission
 from tests.api_gateway.clock import VirtualClock
@@ -130,6 +131,29 @@ def test_odd_messages_get_an_error_frame(cloud: Cloud, body: str) -> None:
     assert ann.say(action="ping")["action"] == "pong"
 
 
+@pytest.mark.parametrize("failure", [RealtimeError(Code.UNAVAILABLE, "the table is down"), ZeroDivisionError()])
+def test_connection_without_a_row_never_opens(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, failure: Exception) -> None:
+    """The handshake fails, so the client tries again; half a connection would be closed at its first message."""
+
+    def put(_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(cloud.rows, "put", put)
+    with pytest.raises(Refused) as refused:
+        Browser(cloud)
+    assert refused.value.status in (500, 503)
+
+
+def test_largest_admission_fits_the_authorizer_s_answer(cloud: Cloud) -> None:
+    """API Gateway takes 8 KB: what is longer is refused when the ticket is made, or by name at the handshake."""
+    topics = tuple(f"chat/{number:0>95}" for number in range(20))
+    with pytest.raises(RealtimeError, match="2000 characters"):
+        cloud.tickets.issue("websocket", (*topics, LOBBY), Principal("a" * 256, cloud.clock() + 60, {}))
+    claims: dict[str, object] = {"teams": ["x" * 95] * 20}
+    ticket = cloud.tickets.issue("websocket", topics, Principal("a" * 256, cloud.clock() + 60, claims))
+    assert cloud.api.connect(query={"ticket": ticket}, headers=SHOP).id
+
+
 def test_failure_of_ours_is_an_error_frame(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never a traceback, and never silence."""
     ann = Browser(cloud)
@@ -166,11 +190,15 @@ def test_admission_survives_the_authorizer_s_context(scope: tuple[str, ...] | No
 
 def test_poison_record_is_named_and_the_rest_waits(cloud: Cloud) -> None:
     """The stream is in order: what comes after a failure is tried again after it."""
-    cloud.log.append(cloud.features.topic(LOBBY), [event()])
-    (good,) = cloud.store.records
+    ann = Browser(cloud)
+    ann.say(action="subscribe", topic=LOBBY)
+    for number in range(2):
+        cloud.log.append(cloud.features.topic(LOBBY), [event(number)])
+    first, second = cloud.store.records
     bad = {"dynamodb": {"SequenceNumber": "7", "NewImage": {}}}
-    answer = cloud.broadcaster.stream({"Records": [good, bad, good, bad]}, _Context())
+    answer = cloud.broadcaster.stream({"Records": [first, bad, second]}, _Context())
     assert answer == {"batchItemFailures": [{"itemIdentifier": "7"}]}
+    assert [frame["data"] for frame in ann.frames if frame["action"] == "event"] == [0]
 
 
 def test_messages_of_the_queue_fail_each_by_itself(cloud: Cloud) -> None:
