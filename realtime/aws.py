@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,12 +27,17 @@ _CONFIG = Config(
 
 def dynamodb() -> "DynamoDBClient":
     """A client that gives up after two tries of 1 s to connect and 1 s to answer: DynamoDB takes milliseconds."""
-    return boto3.client("dynamodb", config=_CONFIG)
+    return cast("DynamoDBClient", client("dynamodb"))
 
 
 def client(service: str) -> Any:
-    """Another service's client, with the same limits on its waits."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+    """Any service's client, with the same limits on its waits. botocore's own: what boto3 adds to it takes 18 ms to import."""
+    return _session().create_client(service, config=_CONFIG)
+
+
+@cache
+def _session() -> botocore.session.Session:
+    return botocore.session.get_session()
 
 
 class StoredSecret:

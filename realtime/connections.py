@@ -5,8 +5,7 @@ A topic's subscriptions are spread over shards, so that neither one partition no
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from zlib import crc32
 
 from realtime.errors import Code, RealtimeError
@@ -36,8 +35,7 @@ SUBSCRIBERS_PER_SHARD = 1_000
 MAX_SHARDS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """One open connection.
 
     `scope`: the topics of the ticket it was opened with; None for whatever its token allows. `subscriptions` are the
@@ -57,8 +55,7 @@ class Connection:
         return self.connected_ms // 1000 + ROW_SECONDS
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriber:
+class Subscriber(NamedTuple):
     """A subscription as the fan-out sees it: `until` (Unix seconds) is when the token ends, `rule` what admitted it."""
 
     connection: str

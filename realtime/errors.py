@@ -1,11 +1,10 @@
 """The one table of errors: what a client is told, on every transport, and whether it should try again."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line of the table.
 
     `status` is the HTTP status, `close` the WebSocket close code (RFC 6455 7.4.2 leaves 4000-4999 to applications; API

@@ -9,9 +9,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from realtime import frames
 from realtime.connections import Connections, Subscriber, shard_key, shards
@@ -40,8 +39,7 @@ logger = logging.getLogger("realtime.fanout")
 _EXPIRED = frames.error(RealtimeError(Code.EXPIRED, "the token has expired: connect again with a new one"), {})
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(NamedTuple):
     """Events of one append, and whom they are for: a shard's subscribers behind `after`, a connection id (None: all of them)."""
 
     events: tuple[Event, ...]
@@ -106,7 +104,7 @@ class Fanout:
                 clearing.begin(page, jobs, outcomes)
                 if Outcome.UNSENT in outcomes:
                     begun = outcomes.index(Outcome.UNSENT)
-                    self._queue.send([replace(push, after=page[begun - 1].connection if begun else last)])
+                    self._queue.send([push._replace(after=page[begun - 1].connection if begun else last)])
                     return
                 last = page[-1].connection if page else last
             clearing.finish(seconds=max(0.0, deadline - self._clock()))

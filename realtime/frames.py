@@ -3,8 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from realtime.cursor import Cursor
 from realtime.errors import Code, RealtimeError
@@ -23,8 +22,7 @@ MAX_RECENT = 100
 MAX_TOPIC_CHARS = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Subscribe:
+class Subscribe(NamedTuple):
     """Send me the topic: `after` replays what follows a cursor, `recent` begins with the newest; `batch` allows `events` frames."""
 
     topic: str
@@ -33,13 +31,11 @@ class Subscribe:
     batch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
+class Unsubscribe(NamedTuple):
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(NamedTuple):
     """`id` is the idempotency key: the same one within five minutes adds nothing and gets the same ack."""
 
     topic: str
@@ -48,13 +44,11 @@ class Publish:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(NamedTuple):
     cursors: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Auth:
+class Auth(NamedTuple):
     token: str
 
 

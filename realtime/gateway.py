@@ -1,9 +1,8 @@
 """What a WebSocket gateway does for us: put frames on connections, and close them. The port; management.py is AWS's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Outcome(Enum):
@@ -22,8 +21,7 @@ class Outcome(Enum):
     """The deadline came before its first frame was sent: somebody else may take it over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """Frames for one connection, each sent after the one before was taken; `close` ends the connection after them.
 
     `refused` is for the sender: these frames say that the reader may not have what he subscribed to.

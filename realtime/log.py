@@ -16,8 +16,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from realtime.cursor import START, Cursor
 from realtime.errors import Code, RealtimeError
@@ -45,8 +44,7 @@ _SHORTEST_PAUSE_SECONDS = 0.02
 _CACHED_HEADS = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(NamedTuple):
     """One append as it is stored: its events, and what tells a repeated append from a new one.
 
     `id` is the idempotency key's hash, or random when the publisher gave none (`keyed` is False). `expires` is in Unix
@@ -82,8 +80,7 @@ class Append:
                 yield Event(self.topic, self.epoch, seq, event.type, event.data_json, self.at_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What a key row remembers of an append: enough to answer a repeat with the first events."""
 
     epoch: str
@@ -92,8 +89,7 @@ class Receipt:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """What a reader gets: `events` that follow `after` without a hole; the next read goes on at `cursor`.
 
     `recovered` False says that the reader's own cursor could not be honoured: its state must be reloaded. `more` says
@@ -114,8 +110,7 @@ class Page:
             previous = event.cursor
 
 
-@dataclass(frozen=True, slots=True)
-class Swapped:
+class Swapped(NamedTuple):
     """The outcome of a conditional put: done, or the head that stood in the way. `repeated`: the SDK sent it twice."""
 
     done: bool

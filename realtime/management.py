@@ -1,8 +1,9 @@
-"""The gateway of AWS: jobs -> signed requests on keep-alive sockets -> the API Gateway Management API (`@connections`)."""
+"""The gateway of AWS: jobs -> signed requests on keep-alive sockets -> the API Gateway Management API (`@connections`).
 
-import asyncio
+asyncio, ssl and the parser are imported by the first run: a connect, the first call of a cold function, posts nothing.
+"""
+
 import os
-import ssl
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,12 +13,15 @@ from urllib.parse import quote, urlsplit
 
 from realtime.bucket import Bucket
 from realtime.gateway import Job, Outcome
-from realtime.posting import SOCKETS, Posting
 from realtime.sigv4 import Signer, digest_of
-from realtime.sockets import Pool
 
 if TYPE_CHECKING:
+    import asyncio
+    import ssl
+
     from botocore.credentials import Credentials
+
+    from realtime.sockets import Pool
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -30,7 +34,7 @@ class ManagementApi:
     """
 
     def __init__(
-        self, endpoint: str, *, per_second: float, credentials: "Credentials | None" = None, context: ssl.SSLContext | None = None
+        self, endpoint: str, *, per_second: float, credentials: "Credentials | None" = None, context: "ssl.SSLContext | None" = None
     ) -> None:
         self._url = urlsplit(endpoint)
         self._bucket = Bucket(per_second)
@@ -39,6 +43,8 @@ class ManagementApi:
         self._turn = Lock()
 
     def run(self, jobs: Sequence[Job], *, seconds: float, patience: float | None = None) -> list[Outcome]:
+        from realtime.posting import Posting  # noqa: PLC0415 - see above
+
         deadline = time.monotonic() + seconds
         if not self._turn.acquire(timeout=max(0.0, seconds)):
             return [Outcome.UNSENT] * len(jobs)
@@ -72,11 +78,18 @@ class ManagementApi:
         raise botocore.exceptions.NoCredentialsError
 
     @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
+    def _loop(self) -> "asyncio.AbstractEventLoop":
+        import asyncio  # noqa: PLC0415 - see above
+
         return asyncio.new_event_loop()
 
     @cached_property
-    def _pool(self) -> Pool:
+    def _pool(self) -> "Pool":
+        import ssl  # noqa: PLC0415 - see above
+
+        from realtime.posting import SOCKETS  # noqa: PLC0415
+        from realtime.sockets import Pool  # noqa: PLC0415
+
         scheme, context = self._url.scheme, None
         if scheme == "https":
             context = self._context or ssl.create_default_context()

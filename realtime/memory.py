@@ -3,7 +3,6 @@
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from operator import attrgetter
 
 from realtime.connections import BURST_MS, MESSAGE_MS, Connection, Subscriber
@@ -127,21 +126,21 @@ class MemoryConnections:
             row = self.connections.get(id)
             if row is None or (row.due_ms > now_ms if rested else not now_ms < row.due_ms <= now_ms + BURST_MS):
                 return False, row
-            row = self.connections[id] = replace(row, due_ms=(now_ms if rested else row.due_ms) + MESSAGE_MS)
+            row = self.connections[id] = row._replace(due_ms=(now_ms if rested else row.due_ms) + MESSAGE_MS)
             return True, row
 
     def charge(self, id: str, cost_ms: int) -> int | None:
         with self._lock:
             if (row := self.connections.get(id)) is None:
                 return None
-            self.connections[id] = replace(row, due_ms=row.due_ms + cost_ms)
+            self.connections[id] = row._replace(due_ms=row.due_ms + cost_ms)
             return row.due_ms + cost_ms
 
     def join(self, id: str, key: str) -> Connection | None:
         with self._lock:
             if (row := self.connections.get(id)) is None:
                 return None
-            row = self.connections[id] = replace(row, subscriptions=row.subscriptions | {key})
+            row = self.connections[id] = row._replace(subscriptions=row.subscriptions | {key})
             return row
 
     def enrol(self, key: str, subscriber: Subscriber) -> None:
@@ -157,14 +156,14 @@ class MemoryConnections:
             if rule is not None and (subscriber is None or subscriber.rule != rule):
                 return
             if row := self.connections.get(id):
-                self.connections[id] = replace(row, subscriptions=row.subscriptions - {key})
+                self.connections[id] = row._replace(subscriptions=row.subscriptions - {key})
             self._forget(id, key)
 
     def renew(self, connection: Connection) -> Connection | None:
         with self._lock:
             if (row := self.connections.get(connection.id)) is None:
                 return None
-            row = self.connections[connection.id] = replace(row, principal=connection.principal, scope=connection.scope)
+            row = self.connections[connection.id] = row._replace(principal=connection.principal, scope=connection.scope)
             return row
 
     def remove(self, id: str, key: str | None) -> None:

@@ -8,8 +8,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from realtime.errors import Code, RealtimeError
 from realtime.policy import Principal
@@ -22,8 +21,7 @@ MAX_NAMES_CHARS = 2_000
 Use = Literal["sse", "websocket"]
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What a ticket stands for."""
 
     use: Use

@@ -8,7 +8,6 @@ read per topic asked about; a subscribe 2 writes and a strong read.
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
 
 from realtime import frames
@@ -229,7 +228,7 @@ class WebSocket:
         principal = _lasting(essential(self._features, self._verifier.verify(frame.token)), self._clock())
         if principal.sub != connection.principal.sub:
             raise RealtimeError(Code.FORBIDDEN, "the token belongs to somebody else: connect again with it")
-        renewed = self._known(self._connections.renew(replace(connection, principal=principal, scope=None)))
+        renewed = self._known(self._connections.renew(connection._replace(principal=principal, scope=None)))
         if renewed.subscriptions:
             self._connections.charge(connection.id, len(renewed.subscriptions))
         lost = [topic for key in sorted(renewed.subscriptions) if (topic := self._resubscribe(renewed, key))]

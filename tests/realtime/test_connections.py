@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 
 import boto3
 import pytest
@@ -123,7 +122,7 @@ def test_renewed_connection_keeps_its_subscriptions(connections: Connections, cl
     """The row has the new principal; the subscription is written anew with its end, and still takes batches."""
     ann = opened(connections, clock, scope=("chat/lobby",))
     connections.subscribe(ann, LOBBY, batch=True)
-    renewed = connections.renew(replace(ann, principal=Principal("ann", clock() + 9999, {}), scope=None))
+    renewed = connections.renew(ann._replace(principal=Principal("ann", clock() + 9999, {}), scope=None))
     assert renewed is not None
     assert renewed.scope is None
     assert renewed.subscriptions == {KEY}
@@ -135,7 +134,7 @@ def test_renewed_connection_keeps_its_subscriptions(connections: Connections, cl
 def test_subscription_lasts_as_long_as_the_newest_token(connections: Connections, clock: Clock) -> None:
     """A subscribe that was admitted before the renewal and written after it."""
     ann = opened(connections, clock)
-    connections.renew(replace(ann, principal=Principal("ann", clock() + 9999, {})))
+    connections.renew(ann._replace(principal=Principal("ann", clock() + 9999, {})))
     connections.subscribe(ann, LOBBY, batch=False)
     (page,) = connections.subscribers(KEY)
     assert [row.until for row in page] == [clock() + 9999]

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -288,7 +287,7 @@ def test_repeated_put_with_a_key_is_settled_by_the_key_alone(keep: str) -> None:
 
     class Throttled(MemoryStore):
         def swap(self, expected: Append | None, new: Append) -> Swapped:
-            return replace(super().swap(expected, new), repeated=True)
+            return super().swap(expected, new)._replace(repeated=True)
 
     store = Throttled()
     stale, other = (Log(store, clock=clock, sleep=clock.sleep) for _ in range(2))
