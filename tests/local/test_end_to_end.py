@@ -152,7 +152,7 @@ def test_edit_is_redeployed_and_the_log_stays(local: Local, door: httpx2.Client)
     assert page["recovered"]
     local.up()
     log = (local.places.folder / "logs/cdk-deploy.log").read_text()
-    assert log.count("(no changes)") == 2
+    assert log.count("(no changes)") == 3
 
 
 def test_destroy_leaves_nothing(local: Local) -> None:

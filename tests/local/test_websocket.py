@@ -212,7 +212,7 @@ def test_wrong_messages_get_the_table_s_errors(deployed: Deployed) -> None:
             codes.append((await hear(ann, "error"))["code"])
         return codes
 
-    assert asyncio.run(errors()) == ["invalid", "invalid", "forbidden", "invalid"]
+    assert asyncio.run(errors()) == ["invalid", "invalid", "unknown_topic", "invalid"]
 
 
 def test_page_lets_a_guest_chat(local: Local) -> None:

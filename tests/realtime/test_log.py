@@ -281,3 +281,12 @@ def test_claim_stands_in_the_append(store: Store, log: Log) -> None:
         head = store.head("news", consistent=True)
         claimed.append(head is not None and head.claimed)
     assert claimed == [False, True, False]
+
+
+def test_key_is_remembered_to_the_last_millisecond(log: Log, clock: Clock) -> None:
+    """Appends in one millisecond get times of their own, which run ahead of the clock: they must not end a key's window."""
+    (first,) = log.append(ALL, [event()], key="k")
+    clock.sleep(KEY_WINDOW_SECONDS - 0.001)
+    for number in range(5):
+        log.append(ALL, [event(number)], key=f"k{number}")
+    assert log.append(ALL, [event()], key="k") == (first,)
