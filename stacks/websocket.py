@@ -141,7 +141,7 @@ class WebSocketStack(Stack):
                 on_failure=sources.SqsDlq(self._dead_letters),
             )
         )
-        queue = self._function("FanoutWorker", "broadcaster.handler.queue", "Pushes to a shard of a topic's subscribers", {}, FANOUT_SECONDS)
+        queue = self._function("FanoutWorker", "broadcaster.handler.queue", "Pushes to a shard of subscribers", {}, FANOUT_SECONDS)
         queue.add_event_source(
             sources.SqsEventSource(self._fanout, batch_size=1, max_concurrency=FANOUT_CONCURRENCY, report_batch_item_failures=True)
         )
