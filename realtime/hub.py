@@ -1,0 +1,372 @@
+"""Fan-out inside one process: events of the bus -> one encoding -> every reader's transport, in one loop.
+
+A feed is a topic that has readers here. All its live readers stand at the feed's cursor, so an event is encoded once and
+written to each; nothing is queued for anybody. Whoever stands elsewhere catches up, from the feed's newest events in
+memory or else from the log, and joins the live ones in the same step of the loop in which he reaches them: there is no
+moment in which an event could fall between. A reader that does not take what is written is ended; his cursor brings him back.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol
+
+from realtime import sse
+from realtime.cursor import START, Cursor
+from realtime.errors import Code, RealtimeError
+from realtime.event import Event
+from realtime.features import Topic
+from realtime.log import Log, Page
+
+KEPT_EVENTS = 256
+"""What a feed keeps of its newest events: whoever was away for a moment is served without the log."""
+
+PAGE_EVENTS = 100
+PAGE_SECONDS = 2.0
+PAGES = 64
+"""How long, and how many, whole pages of the log are kept: after a restart everybody asks for the same ones."""
+
+READS = 8
+"""Reads of the log that catching up may have under way in one process: pages that readers share count once."""
+
+HEARTBEAT_SECONDS = 15
+ROTATE_SECONDS = (120.0, 240.0)
+"""A connection ends after a random time between these: a deployment waits 300 s, and meets no connection that is older."""
+
+COME_BACK_MS = (100, 1_000)
+
+logger = logging.getLogger("realtime.hub")
+
+
+class Reader(Protocol):
+    """One stream's way to its client."""
+
+    def write(self, chunk: bytes) -> bool:
+        """Take a chunk; False where too much is waiting already, or the client is gone."""
+
+    def end(self, chunk: bytes = b"") -> None:
+        """Write the last chunk and close. Harmless where it is closed."""
+
+    async def drained(self) -> bool:
+        """Wait until what was written has left; False where that takes too long, or the client is gone."""
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """A reader and where he stands: `cursors` in the order of his topics. While he lives on a single one, that is the feed's.
+
+    `rotate_at` is on the loop's clock, `until` (when his token ends) in Unix seconds.
+    """
+
+    reader: Reader
+    topics: tuple[Topic, ...]
+    cursors: list[Cursor]
+    rotate_at: float
+    until: float
+    ended: bool = False
+
+    @property
+    def id(self) -> str:
+        return sse.join(self.cursors)
+
+
+@dataclass(slots=True, eq=False)
+class _Feed:
+    """A topic with readers. The live ones stand at `cursor`, and `kept` ends there.
+
+    `live`: those who read this topic alone, so that all of them get the same bytes. `shared`: those who read others
+    too, each with the index of this topic among his.
+    """
+
+    topic: Topic
+    cursor: Cursor | None = None
+    live: dict[Reader, _Stream] = field(default_factory=dict)
+    shared: dict[_Stream, int] = field(default_factory=dict)
+    joining: int = 0
+    kept: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # of reads that move the feed
+
+    @property
+    def idle(self) -> bool:
+        return not (self.live or self.shared or self.joining)
+
+
+class Hub:
+    """All streams of one process. Every method must be called in the event loop's thread; the log is read in others."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._feeds: dict[str, _Feed] = {}
+        self._streams: dict[Reader, _Stream] = {}
+        self._pages: dict[tuple[str, Cursor], asyncio.Task[Page]] = {}
+        self._repairs: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(READS)
+        self.on_open: Callable[[str], None] = lambda _: None
+        """A topic has got its first reader."""
+        self.on_close: Callable[[str], None] = lambda _: None
+        """A topic has lost its last reader."""
+
+    @property
+    def feeds(self) -> dict[str, Topic]:
+        """The topics that have readers here."""
+        return {name: feed.topic for name, feed in self._feeds.items()}
+
+    @property
+    def readers(self) -> int:
+        return len(self._streams)
+
+    # Streams
+
+    async def stream(self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor | None], until: float = inf) -> bool:
+        """Bring a reader up to each of his topics, and then let him live; False where he was ended on the way.
+
+        Without a cursor he begins at the end of a topic: with its newest event where only that is kept. `until` is when
+        his token ends, and with it the stream.
+        """
+        stream = _Stream(reader, tuple(topics), [START] * len(topics), _rotation(), until)
+        self._streams[reader] = stream
+        feeds = [self._open(topic) for topic in topics]
+        try:
+            for index, (feed, cursor) in enumerate(zip(feeds, after, strict=True)):
+                stream.cursors[index] = await self._begin(feed) if cursor is None else cursor
+            for index, (feed, cursor) in enumerate(zip(feeds, after, strict=True)):
+                await self._join(stream, index, feed, fresh=cursor is None)
+        except RealtimeError as refusal:
+            self._end(stream, sse.error(refusal))
+        finally:
+            for feed in feeds:
+                feed.joining -= 1
+                self._close_if_idle(feed)
+        return not stream.ended
+
+    def leave(self, reader: Reader) -> None:
+        """The client is gone."""
+        stream = self._streams.pop(reader, None)
+        if stream is None:
+            return
+        stream.ended = True
+        for topic in stream.topics:
+            if feed := self._feeds.get(topic.name):
+                feed.live.pop(reader, None)
+                feed.shared.pop(stream, None)
+                self._close_if_idle(feed)
+
+    def _end(self, stream: _Stream, chunk: bytes = b"") -> None:
+        self.leave(stream.reader)
+        stream.reader.end(chunk)
+
+    async def _join(self, stream: _Stream, index: int, feed: _Feed, *, fresh: bool) -> None:
+        """Let the stream catch up with the feed. Between the last comparison and living nothing is awaited."""
+        if await self._begin(feed) and fresh and feed.kept and not feed.topic.keeps_all:
+            newest = feed.kept[-1]
+            self._send(stream, index, newest, Cursor(newest.epoch, 0))
+        while not stream.ended and stream.cursors[index] != feed.cursor:
+            here = stream.cursors[index]
+            if (events := self._from_memory(feed, here)) is not None:
+                for event, previous in _following(feed.topic, here, events):
+                    self._send(stream, index, event, previous)
+            elif not await self._from_log(stream, index, feed):
+                await self._advance(feed)  # the reader has come to the end of the log, and the feed has not
+        if not stream.ended and len(stream.topics) == 1:
+            feed.live[stream.reader] = stream
+        elif not stream.ended:
+            feed.shared[stream] = index
+
+    async def _from_log(self, stream: _Stream, index: int, feed: _Feed) -> bool:
+        """Send a page; whether there was anything in it."""
+        page = await self._page(feed.topic, stream.cursors[index])
+        if not page.recovered:
+            stream.cursors[index] = page.after
+            self._write(stream, sse.reset(feed.topic.name, stream.id))
+        for event, previous in page.deliveries():
+            self._send(stream, index, event, previous)
+        stream.cursors[index] = page.cursor
+        if page.events:
+            self._take(feed, page.events)  # the log may be ahead of the bus: the others get it at once
+        if not await stream.reader.drained():
+            self._end(stream)
+        return bool(page.events)
+
+    def _send(self, stream: _Stream, index: int, event: Event, previous: Cursor) -> None:
+        stream.cursors[index] = event.cursor
+        self._write(stream, sse.identified(stream.id, sse.body(event, previous)))
+
+    def _from_memory(self, feed: _Feed, cursor: Cursor) -> list[Event] | None:
+        """The feed's events after a cursor, if they are all kept; None where the log has to be asked."""
+        if feed.cursor is None or cursor.epoch != feed.cursor.epoch or cursor.seq > feed.cursor.seq:
+            return None
+        missing = feed.cursor.seq - cursor.seq
+        if not feed.topic.keeps_all:
+            return list(feed.kept)[-1:] or None
+        return list(feed.kept)[-missing:] if missing <= len(feed.kept) else None
+
+    def _write(self, stream: _Stream, chunk: bytes) -> None:
+        if not stream.ended and not stream.reader.write(chunk):
+            self._end(stream)
+
+    # Events
+
+    def hear(self, topic: str, events: Sequence[Event]) -> None:
+        """What a bus has heard: what is old is dropped, what follows is delivered, and a gap makes the hub read the log."""
+        if feed := self._feeds.get(topic):
+            self._take(feed, events)
+
+    def _take(self, feed: _Feed, events: Sequence[Event]) -> None:
+        here = feed.cursor
+        if here is None or not events:
+            return
+        if here != START and events[-1].epoch != here.epoch:
+            self._repair(feed)
+            return
+        fresh = [event for event in events if event.seq > here.seq]
+        if fresh and (fresh[0].seq == here.seq + 1 or not feed.topic.keeps_all):
+            self._deliver(feed, fresh)
+        elif fresh:
+            self._repair(feed)
+
+    async def compare(self, heads: Mapping[str, Cursor]) -> None:
+        """Where a head is ahead of a feed, or of another epoch, read the log and deliver."""
+        behind = [feed for name, head in heads.items() if (feed := self._feeds.get(name)) and _behind(feed, head)]
+        await asyncio.gather(*(self._catch_up(feed) for feed in behind))
+
+    def _deliver(self, feed: _Feed, events: Sequence[Event]) -> None:
+        """Write to every live reader: the same bytes, but for the id of those who read several topics."""
+        for event in events if feed.topic.keeps_all else events[-1:]:
+            body = sse.body(event, Cursor(event.epoch, event.seq - 1 if feed.topic.keeps_all else 0))
+            cursor = feed.cursor = event.cursor
+            feed.kept.append(event)
+            chunk = sse.identified(str(cursor), body)
+            full = [stream for reader, stream in feed.live.items() if not reader.write(chunk)]
+            for stream, index in feed.shared.items():
+                stream.cursors[index] = cursor
+                if not stream.reader.write(sse.identified(stream.id, body)):
+                    full.append(stream)
+            for stream in full:
+                self._end(stream)
+
+    def _repair(self, feed: _Feed) -> None:
+        """Read the log for the feed, once, in the background."""
+        name = feed.topic.name
+        if name not in self._repairs:
+            task = self._repairs[name] = asyncio.ensure_future(self._catch_up(feed))
+            task.add_done_callback(lambda _: self._repairs.pop(name, None))
+
+    async def _catch_up(self, feed: _Feed) -> None:
+        """Bring the feed to the end of the log; a failure is left to the next comparison."""
+        try:
+            await self._advance(feed)
+        except RealtimeError as error:
+            logger.warning("%s: %s", error.code.wire, error.detail)
+
+    async def _advance(self, feed: _Feed) -> None:
+        """Bring the feed, and with it its live readers, to the end of the log."""
+        async with feed.lock:
+            more = True
+            while more and feed.cursor is not None and not feed.idle:
+                page = await self._page(feed.topic, feed.cursor)
+                more = page.more
+                if page.recovered:
+                    self._take(feed, page.events)
+                else:
+                    self._reset(feed, page)
+
+    def _reset(self, feed: _Feed, page: Page) -> None:
+        """The feed's cursor is not of this log any more: tell its readers, and go on from where the log now stands."""
+        feed.cursor = page.after
+        feed.kept.clear()
+        for stream in list(feed.live.values()):
+            self._write(stream, sse.reset(feed.topic.name, str(page.after)))
+        for stream, index in list(feed.shared.items()):
+            stream.cursors[index] = page.after
+            self._write(stream, sse.reset(feed.topic.name, stream.id))
+        self._deliver(feed, page.events)
+        feed.cursor = page.cursor
+
+    async def _begin(self, feed: _Feed) -> Cursor:
+        """Where the feed stands; a new one at the end of the log, with the newest event in memory."""
+        async with feed.lock:
+            if feed.cursor is None:
+                page = await asyncio.to_thread(self._log.recent, feed.topic, 1, consistent=True)
+                feed.kept.extend(page.events)
+                feed.cursor = page.cursor
+            return feed.cursor
+
+    async def _page(self, topic: Topic, after: Cursor) -> Page:
+        """What follows a cursor. Those who ask for the same share one read, also a little later where it is a whole page."""
+        key = topic.name, after
+        task = self._pages.get(key)
+        if task is None:
+            task = self._pages[key] = asyncio.ensure_future(self._read(topic, after))
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(task)
+
+    def _forget(self, key: tuple[str, Cursor], done: "asyncio.Task[Page]") -> None:
+        whole = not done.cancelled() and done.exception() is None and done.result().more
+        if whole and len(self._pages) <= PAGES:
+            asyncio.get_running_loop().call_later(PAGE_SECONDS, self._pages.pop, key, None)
+        else:
+            self._pages.pop(key, None)
+
+    async def _read(self, topic: Topic, after: Cursor) -> Page:
+        async with self._turns:
+            return await asyncio.to_thread(self._log.read, topic, after, PAGE_EVENTS, consistent=True)
+
+    # Feeds
+
+    def _open(self, topic: Topic) -> _Feed:
+        feed = self._feeds.get(topic.name)
+        if feed is None:
+            feed = self._feeds[topic.name] = _Feed(topic)
+            self.on_open(topic.name)
+        feed.joining += 1
+        return feed
+
+    def _close_if_idle(self, feed: _Feed) -> None:
+        if feed.idle and self._feeds.get(feed.topic.name) is feed:
+            del self._feeds[feed.topic.name]
+            self.on_close(feed.topic.name)
+
+    # Time
+
+    async def run(self) -> None:
+        """Heartbeats and rotation, until cancelled. A second's share of the readers at a time, so that nothing comes in a burst."""
+        loop, turn = asyncio.get_running_loop(), 0
+        while True:
+            await asyncio.sleep(1)
+            turn, now, today = (turn + 1) % HEARTBEAT_SECONDS, loop.time(), time.time()
+            for number, stream in enumerate(list(self._streams.values())):
+                if stream.until <= today:
+                    self._end(stream, sse.error(RealtimeError(Code.EXPIRED, "the token has expired: come back with a new one")))
+                elif stream.rotate_at <= now:
+                    self._end(stream, sse.reconnect(random.randint(*COME_BACK_MS)))  # noqa: S311 - jitter
+                elif number % HEARTBEAT_SECONDS == turn:
+                    self._write(stream, sse.HEARTBEAT)
+
+    async def drain(self, seconds: float) -> None:
+        """Send everybody elsewhere, spread over the time: the process is about to end."""
+        streams = list(self._streams.values())
+        for number, stream in enumerate(streams, 1):
+            self._end(stream, sse.reconnect(random.randint(*COME_BACK_MS)))  # noqa: S311 - jitter
+            if number % 50 == 0:
+                await asyncio.sleep(seconds * 50 / len(streams))
+
+
+def _rotation() -> float:
+    return asyncio.get_running_loop().time() + random.uniform(*ROTATE_SECONDS)  # noqa: S311 - jitter
+
+
+def _behind(feed: _Feed, head: Cursor) -> bool:
+    here = feed.cursor
+    return here is not None and here != head and (here.epoch != head.epoch or head.seq > here.seq)
+
+
+def _following(topic: Topic, after: Cursor, events: Sequence[Event]) -> Iterator[tuple[Event, Cursor]]:
+    """Each event with the cursor that it follows for this reader."""
+    for event in events if topic.keeps_all else events[-1:]:
+        yield event, after
+        after = event.cursor
