@@ -47,7 +47,7 @@ class Reader(Protocol):
     """One stream's way to its client."""
 
     def write(self, chunk: bytes) -> bool:
-        """Take a chunk; False where too much is waiting already, or the client is gone."""
+        """Take a chunk whole; False, and nothing of it, where too much is waiting already or the client is gone."""
 
     def end(self, chunk: bytes = b"") -> None:
         """Write the last chunk and close. Harmless where it is closed."""
@@ -68,6 +68,7 @@ class _Stream:
     cursors: list[Cursor]
     rotate_at: float
     until: float
+    live: bool = False
     ended: bool = False
 
     @property
@@ -133,9 +134,11 @@ class Hub:
         feeds = [self._open(topic) for topic in topics]
         try:
             for index, (feed, cursor) in enumerate(zip(feeds, after, strict=True)):
-                stream.cursors[index] = await self._begin(feed) if cursor is None else cursor
-            for index, (feed, cursor) in enumerate(zip(feeds, after, strict=True)):
-                await self._join(stream, index, feed, fresh=cursor is None)
+                end = await self._begin(feed)
+                stream.cursors[index] = cursor or end
+                if cursor is None:
+                    await self._welcome(stream, index, feed)
+            await self._join(stream, feeds)
         except RealtimeError as refusal:
             self._end(stream, sse.error(refusal))
         finally:
@@ -160,41 +163,59 @@ class Hub:
         self.leave(stream.reader)
         stream.reader.end(chunk)
 
-    async def _join(self, stream: _Stream, index: int, feed: _Feed, *, fresh: bool) -> None:
-        """Let the stream catch up with the feed. Between the last comparison and living nothing is awaited."""
-        if await self._begin(feed) and fresh and feed.kept and not feed.topic.keeps_all:
+    async def _welcome(self, stream: _Stream, index: int, feed: _Feed) -> None:
+        """Where only the newest event is kept, a new reader begins with it."""
+        if feed.kept and not feed.topic.keeps_all:
             newest = feed.kept[-1]
-            self._send(stream, index, newest, Cursor(newest.epoch, 0))
-        while not stream.ended and stream.cursors[index] != feed.cursor:
-            here = stream.cursors[index]
-            if (events := self._from_memory(feed, here)) is not None:
-                for event, previous in _following(feed.topic, here, events):
-                    self._send(stream, index, event, previous)
-            elif not await self._from_log(stream, index, feed):
-                await self._advance(feed)  # the reader has come to the end of the log, and the feed has not
-        if not stream.ended and len(stream.topics) == 1:
-            feed.live[stream.reader] = stream
-        elif not stream.ended:
-            feed.shared[stream] = index
+            await self._send(stream, index, newest, Cursor(newest.epoch, 0))
+
+    async def _join(self, stream: _Stream, feeds: Sequence[_Feed]) -> None:
+        """Let the stream catch up with all its feeds. Between the last comparison and living nothing is awaited."""
+        while not stream.ended:
+            behind = next((index for index, feed in enumerate(feeds) if stream.cursors[index] != feed.cursor), None)
+            if behind is None:
+                break
+            await self._approach(stream, behind, feeds[behind])
+        if stream.ended:
+            return
+        stream.live = True
+        for index, feed in enumerate(feeds):
+            if len(feeds) == 1:
+                feed.live[stream.reader] = stream
+            else:
+                feed.shared[stream] = index
+
+    async def _approach(self, stream: _Stream, index: int, feed: _Feed) -> None:
+        """Bring the stream nearer to a feed: with what is in memory up to its end, else with a page of the log."""
+        here = stream.cursors[index]
+        if (events := self._from_memory(feed, here)) is not None:
+            for event, previous in _following(feed.topic, here, events):
+                await self._send(stream, index, event, previous)
+        elif not await self._from_log(stream, index, feed):
+            await self._advance(feed)  # the reader has come to the end of the log, and the feed has not
 
     async def _from_log(self, stream: _Stream, index: int, feed: _Feed) -> bool:
         """Send a page; whether there was anything in it."""
         page = await self._page(feed.topic, stream.cursors[index])
-        if not page.recovered:
-            stream.cursors[index] = page.after
-            self._write(stream, sse.reset(feed.topic.name, stream.id))
-        for event, previous in page.deliveries():
-            self._send(stream, index, event, previous)
-        stream.cursors[index] = page.cursor
         if page.events:
             self._take(feed, page.events)  # the log may be ahead of the bus: the others get it at once
-        if not await stream.reader.drained():
-            self._end(stream)
+        if not page.recovered:
+            stream.cursors[index] = page.after
+            await self._insist(stream, sse.reset(feed.topic.name, stream.id))
+        for event, previous in page.deliveries():
+            await self._send(stream, index, event, previous)
+        stream.cursors[index] = page.cursor
         return bool(page.events)
 
-    def _send(self, stream: _Stream, index: int, event: Event, previous: Cursor) -> None:
+    async def _send(self, stream: _Stream, index: int, event: Event, previous: Cursor) -> None:
         stream.cursors[index] = event.cursor
-        self._write(stream, sse.identified(stream.id, sse.body(event, previous)))
+        await self._insist(stream, sse.identified(stream.id, sse.body(event, previous)))
+
+    async def _insist(self, stream: _Stream, chunk: bytes) -> None:
+        """Write to a reader who catches up. What is missing may be much more than may wait for him: so he is waited for."""
+        while not stream.ended and not stream.reader.write(chunk):
+            if not await stream.reader.drained():
+                self._end(stream)
 
     def _from_memory(self, feed: _Feed, cursor: Cursor) -> list[Event] | None:
         """The feed's events after a cursor, if they are all kept; None where the log has to be asked."""
@@ -344,7 +365,7 @@ class Hub:
                     self._end(stream, sse.error(RealtimeError(Code.EXPIRED, "the token has expired: come back with a new one")))
                 elif stream.rotate_at <= now:
                     self._end(stream, sse.reconnect(random.randint(*COME_BACK_MS)))  # noqa: S311 - jitter
-                elif number % HEARTBEAT_SECONDS == turn:
+                elif stream.live and number % HEARTBEAT_SECONDS == turn:
                     self._write(stream, sse.HEARTBEAT)
 
     async def drain(self, seconds: float) -> None:

@@ -28,20 +28,25 @@ class Stream:
         self.raw = b""
         self.open = True
         self.room = 1_000_000
+        self.drains = 0
         self.slow: Callable[[], Awaitable[None]] | None = None
 
     def write(self, chunk: bytes) -> bool:
+        if not self.open or self.room < len(chunk):
+            return False
         self.room -= len(chunk)
-        self.raw += chunk if self.room >= 0 else b""
-        return self.open and self.room >= 0
+        self.raw += chunk
+        return True
 
     def end(self, chunk: bytes = b"") -> None:
         self.raw += chunk
         self.open = False
 
     async def drained(self) -> bool:
+        """Room again, where the client reads at all."""
         await asyncio.sleep(0)
-        return self.open
+        self.room += self.drains
+        return self.open and self.drains > 0
 
     @property
     def frames(self) -> list[dict[str, str]]:
@@ -127,6 +132,32 @@ async def test_reader_with_cursor_gets_what_he_missed(world: World) -> None:
     reader = await world.reader(after=made[9].cursor)
     world.append("live")
     assert reader.data == [*range(10, 450), "live"]
+
+
+@pytest.mark.parametrize("topics", [(NEWS,), (NEWS, ALERTS)])
+@pytest.mark.parametrize("events", [150, 400], ids=["memory", "log"])
+def test_reader_who_catches_up_is_waited_for(topics: tuple[Topic, ...], events: int) -> None:
+    """He missed much more than may wait for him at once: he gets all of it on one connection."""
+
+    async def test(world: World) -> None:
+        await world.reader(*topics)
+        made = [world.append(number, to=to)[0] for number in range(events) for to in topics]
+        reader = Stream()
+        reader.room = reader.drains = 1_000
+        assert await world.hub.stream(reader, topics, [event.cursor for event in made[: len(topics)]])
+        assert sorted(reader.data) == sorted([*range(1, events)] * len(topics))
+
+    in_loop(test)()
+
+
+@in_loop
+async def test_reader_who_catches_up_and_reads_nothing_is_ended(world: World) -> None:
+    """His connection is closed when the time for draining is over."""
+    start = [world.append(number)[0] for number in range(50)]
+    reader = Stream()
+    reader.room = 1_000
+    assert not await world.hub.stream(reader, (NEWS,), [start[0].cursor])
+    assert (reader.open, world.hub.readers) == (False, 0)
 
 
 @in_loop
@@ -325,6 +356,7 @@ class Person:
         if self.reader is None:
             self.reader = Stream()
             self.reader.room = rng.choice([1_000_000, 3_000])
+            self.reader.drains = rng.choice([0, 3_000])
             self.task = asyncio.create_task(world.hub.stream(self.reader, (NEWS,), [self.cursor]))
         else:
             world.hub.leave(self.reader)
