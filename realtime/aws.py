@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SECRET_SECONDS = 300.0
 _SECRET_RETRY_SECONDS = 10.0
+_ANSWERS = ("ConditionalCheckFailedException", "ParameterNotFound")
 _CONFIG = Config(
     connect_timeout=1,
     read_timeout=1,
@@ -38,6 +39,16 @@ def client(service: str) -> Any:
 @cache
 def _session() -> botocore.session.Session:
     return botocore.session.get_session()
+
+
+def parameter(name: str) -> str | None:
+    """The text of a parameter of Systems Manager, or None where there is none."""
+    ssm = client("ssm")
+    try:
+        value: str = call(ssm.get_parameter, Name=name)["Parameter"]["Value"]
+    except ssm.exceptions.ParameterNotFound:
+        return None
+    return value
 
 
 class StoredSecret:
@@ -65,11 +76,11 @@ class StoredSecret:
 
 
 def call(operation: Callable[..., Any], **arguments: object) -> Any:
-    """Call AWS: a failed condition passes through as `ClientError`, everything else is `unavailable` (the SDK retried it)."""
+    """Call AWS: a failed condition and a missing parameter pass through, everything else is `unavailable` (the SDK retried it)."""
     try:
         return operation(**arguments)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+        if error.response["Error"]["Code"] in _ANSWERS:
             raise
         raise RealtimeError(Code.UNAVAILABLE, "the service's store does not answer just now", retry_after=1) from error
     except BotoCoreError as error:

@@ -89,6 +89,7 @@ class _Feed:
     live: dict[Reader, _Stream] = field(default_factory=dict)
     shared: dict[_Stream, int] = field(default_factory=dict)
     joining: int = 0
+    missed: bool = False  # something was heard before the feed had a cursor
     kept: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # of reads that move the feed
 
@@ -107,10 +108,8 @@ class Hub:
         self._pages: dict[tuple[str, Cursor], asyncio.Task[Page]] = {}
         self._repairs: dict[str, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(READS)
-        self.on_open: Callable[[str], None] = lambda _: None
-        """A topic has got its first reader."""
-        self.on_close: Callable[[str], None] = lambda _: None
-        """A topic has lost its last reader."""
+        self.watchers: set[Callable[[], None]] = set()
+        """Called when a topic has got its first reader, or lost its last."""
 
     @property
     def feeds(self) -> dict[str, Topic]:
@@ -239,6 +238,8 @@ class Hub:
 
     def _take(self, feed: _Feed, events: Sequence[Event]) -> None:
         here = feed.cursor
+        if here is None:
+            feed.missed = True
         if here is None or not events:
             return
         if here != START and events[-1].epoch != here.epoch:
@@ -252,7 +253,10 @@ class Hub:
 
     async def compare(self, heads: Mapping[str, Cursor]) -> None:
         """Where a head is ahead of a feed, or of another epoch, read the log and deliver."""
-        behind = [feed for name, head in heads.items() if (feed := self._feeds.get(name)) and _behind(feed, head)]
+        feeds = [(feed, head) for name, head in heads.items() if (feed := self._feeds.get(name))]
+        for feed, _ in feeds:
+            feed.missed |= feed.cursor is None
+        behind = [feed for feed, head in feeds if _behind(feed, head)]
         await asyncio.gather(*(self._catch_up(feed) for feed in behind))
 
     def _deliver(self, feed: _Feed, events: Sequence[Event]) -> None:
@@ -315,6 +319,8 @@ class Hub:
                 page = await asyncio.to_thread(self._log.recent, feed.topic, 1, consistent=True)
                 feed.kept.extend(page.events)
                 feed.cursor = page.cursor
+                if feed.missed:  # it may be newer than what was read
+                    self._repair(feed)
             return feed.cursor
 
     async def _page(self, topic: Topic, after: Cursor) -> Page:
@@ -343,14 +349,18 @@ class Hub:
         feed = self._feeds.get(topic.name)
         if feed is None:
             feed = self._feeds[topic.name] = _Feed(topic)
-            self.on_open(topic.name)
+            self._tell_watchers()
         feed.joining += 1
         return feed
 
     def _close_if_idle(self, feed: _Feed) -> None:
         if feed.idle and self._feeds.get(feed.topic.name) is feed:
             del self._feeds[feed.topic.name]
-            self.on_close(feed.topic.name)
+            self._tell_watchers()
+
+    def _tell_watchers(self) -> None:
+        for told in self.watchers:
+            told()
 
     # Time
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from realtime.dynamo import to_append
 from realtime.fanout import Fanout, Push
 from realtime.features import Features
+from realtime.stream_records import events_of
 
 RESERVE_SECONDS = 3.0
 """Kept back from the function's time for handing over the rest, and for the requests that are under way."""
@@ -46,8 +46,8 @@ class Broadcaster:
                 yield {"itemIdentifier": name(record)}
 
     def _append(self, record: Event, seconds: float) -> None:
-        append = to_append(record["dynamodb"]["NewImage"])
-        self._fanout.deliver(self._features.topic(append.topic), tuple(append.unpacked()), seconds=seconds)
+        events = events_of(record)
+        self._fanout.deliver(self._features.topic(events[0].topic), events, seconds=seconds)
 
     def _push(self, record: Event, seconds: float) -> None:
         push = Push.decode(record["body"])

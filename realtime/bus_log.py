@@ -1,0 +1,41 @@
+"""The bus without a broker: table -> batched reads of heads -> hub.
+
+Every 250 ms half a unit for each topic that has readers here, however many: some 0.65 USD a topic, task and month.
+"""
+
+import asyncio
+
+from realtime.bus import Backoff, Hub, attempt, compare, logger
+from realtime.log import Log
+
+INTERVAL_SECONDS = 0.25
+
+MANY_TOPICS = 500
+"""From here on Valkey is cheaper, and a round of reads gets slow."""
+
+
+class LogBus:
+    """Looks at the heads of the hub's topics again and again."""
+
+    def __init__(self, hub: Hub, log: Log, *, interval: float = INTERVAL_SECONDS) -> None:
+        self._hub = hub
+        self._log = log
+        self._interval = interval
+        self._many = False  # whether the warning has been given
+        self.ready = False
+
+    async def run(self) -> None:
+        """Look once per interval, until cancelled; after failures at random times, at most 5 s apart."""
+        backoff = Backoff(self._interval)
+        while True:
+            failure = await attempt(self.look())
+            self.ready = failure is None
+            await asyncio.sleep(backoff.note(failure, "reading the heads of the log") or self._interval)
+
+    async def look(self) -> None:
+        """One round: a read for each 100 topics that have readers, none without."""
+        topics = list(self._hub.feeds.values())
+        if len(topics) > MANY_TOPICS and not self._many:
+            logger.warning("%d topics are read every %g s: above %d, deploy PubSubStack", len(topics), self._interval, MANY_TOPICS)
+        self._many = len(topics) > MANY_TOPICS
+        await compare(self._hub, self._log, topics)

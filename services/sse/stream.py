@@ -1,0 +1,186 @@
+"""Streams: GET /topics/{topic}/stream, GET /stream?topic=a&topic=b -> who may read -> the hub."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from math import inf
+from typing import Annotated, NamedTuple
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from realtime import sse
+from realtime.cursor import Cursor
+from realtime.errors import Code, RealtimeError
+from realtime.features import Topic
+from realtime.hub import Hub
+from realtime.policy import Principal, check
+from realtime.runtime import Runtime
+from realtime.sessions import COOKIE
+from realtime.tokens import CLOCK_SECONDS
+from services.http.bodies import Authorization
+from services.sse.transport import DETACH, Sender
+
+RETRY_MS = (2_000, 6_000)
+"""Each connection comes back after another time between these."""
+
+HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store, no-transform",  # no proxy may compress, which buffers
+    "X-Accel-Buffering": "no",  # nginx
+}
+
+_Ticket = Annotated[str | None, Query(description="a ticket of POST /tickets, instead of a header")]
+_After = Annotated[str | None, Query(description="the id to go on from; Last-Event-ID goes before it")]
+_LastEventId = Annotated[str | None, Header(description="the id of the last event, as EventSource sends it")]
+
+
+class Asked(NamedTuple):
+    """A request's credentials and position."""
+
+    authorization: str | None
+    ticket: str | None
+    cookie: str | None
+    origin: str | None
+    last_event_id: str | None
+
+
+class Draining:
+    """Whether the process is about to end: whoever comes now is sent elsewhere."""
+
+    now = False
+
+
+def router(runtime: Runtime, hub: Hub, draining: Draining) -> APIRouter:
+    """The stream routes."""
+    routes = APIRouter()
+
+    @routes.get("/topics/{topic:path}/stream", response_class=Response)
+    def one(
+        request: Request,
+        topic: str,
+        authorization: Authorization = None,
+        ticket: _Ticket = None,
+        after: _After = None,
+        last_event_id: _LastEventId = None,
+    ) -> Response:
+        """The events of one topic, as they come. `id` is the cursor."""
+        return begin([topic], Asked(authorization, ticket, *_cookie(request), last_event_id), after)
+
+    @routes.get("/stream", response_class=Response)
+    def several(
+        request: Request,
+        topic: Annotated[list[str], Query(min_length=1, max_length=sse.MAX_TOPICS)],
+        authorization: Authorization = None,
+        ticket: _Ticket = None,
+        after: _After = None,
+        last_event_id: _LastEventId = None,
+    ) -> Response:
+        """The events of several topics. `id` holds a cursor of each, in the order of the URL."""
+        return begin(topic, Asked(authorization, ticket, *_cookie(request), last_event_id), after)
+
+    def begin(names: Sequence[str], asked: Asked, after: str | None) -> Response:
+        topics = _topics(runtime, names)
+        try:
+            until = _admit(runtime, topics, asked)
+        except RealtimeError as refusal:
+            if not _for_good(refusal, asked):
+                raise
+            return Response(status_code=204, headers={"Cache-Control": "no-store"})
+        position = asked.last_event_id or after
+        cursors: list[Cursor | None] = [*sse.split(position, len(topics))] if position else [None] * len(topics)
+        return EventStream(hub, draining, topics, cursors, until)
+
+    return routes
+
+
+class EventStream(Response):
+    """A stream that has been granted: first bytes at once, and then the hub writes."""
+
+    def __init__(self, hub: Hub, draining: Draining, topics: Sequence[Topic], after: Sequence[Cursor | None], until: float) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers(HEADERS)
+        self._hub = hub
+        self._draining = draining
+        self._join = topics, after, until
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if self._draining.now:  # not an error: EventSource would stop for good
+            await send({"type": "http.response.body", "body": sse.reconnect(_retry_ms())})
+            return
+        await send({"type": "http.response.body", "body": sse.retry(_retry_ms()), "more_body": True})
+        detach = (scope.get("extensions") or {}).get(DETACH)
+        if detach is None:
+            await self._through(Sender(send), receive)
+        elif stream := detach(self._hub):
+            await self._hub.stream(stream, *self._join)
+            if stream.gone:  # perhaps before the hub knew of him
+                self._hub.leave(stream)
+
+    async def _through(self, sender: Sender, receive: Receive) -> None:
+        sending = asyncio.ensure_future(sender.run(receive))
+        try:
+            await self._hub.stream(sender, *self._join)
+            await sending
+        finally:
+            sending.cancel()
+            self._hub.leave(sender)
+
+
+def _topics(runtime: Runtime, names: Sequence[str]) -> list[Topic]:
+    topics = [runtime.features.topic(name) for name in names]
+    if len(set(names)) < len(names):
+        raise RealtimeError(Code.INVALID, "a stream names each topic once")
+    for topic in topics:
+        if topic.feature.pattern not in ("sse", "fallback"):
+            raise RealtimeError(
+                Code.UNKNOWN_TOPIC, f"{topic.feature.name} is not served as a stream: its pattern is {topic.feature.pattern}"
+            )
+    return topics
+
+
+def _admit(runtime: Runtime, topics: Sequence[Topic], asked: Asked) -> float:
+    """Until when (Unix seconds) the caller may read all topics; a refusal where he may not."""
+    if all(topic.feature.public for topic in topics):
+        return inf
+    principal = _principal(runtime, topics, asked)
+    for topic in topics:
+        check(topic, "read", principal)
+    return principal.expires + CLOCK_SECONDS if principal else inf
+
+
+def _principal(runtime: Runtime, topics: Sequence[Topic], asked: Asked) -> Principal | None:
+    """Who asks: by token, else by ticket, else by cookie."""
+    if asked.authorization is not None:
+        return runtime.principal(asked.authorization)
+    if asked.ticket is not None:
+        grant = runtime.tickets.redeem(asked.ticket, "sse")
+        if not {topic.name for topic in topics} <= set(grant.topics):
+            raise RealtimeError(Code.FORBIDDEN, "the ticket is not for all of these topics: name them when you ask for one")
+        return grant.principal
+    if asked.cookie is not None:
+        return runtime.sessions.verify(asked.cookie, asked.origin)
+    return None
+
+
+def _for_good(refusal: RealtimeError, asked: Asked) -> bool:
+    """Whether a client that comes back by itself must be stopped: 204, after which no EventSource tries again.
+
+    That is one with Last-Event-ID, so it was on this stream before, whose session has ended or whose session or ticket no longer
+    admits him. A spent ticket stays 401: our clients then get a new one. Tokens come from programs, which read the status.
+    """
+    if not asked.last_event_id or asked.authorization is not None:
+        return False
+    if asked.ticket is not None:
+        return refusal.code is Code.FORBIDDEN
+    return asked.cookie is not None and refusal.code in (Code.FORBIDDEN, Code.UNAUTHORIZED)
+
+
+def _cookie(request: Request) -> tuple[str | None, str | None]:
+    return request.cookies.get(COOKIE), request.headers.get("origin")
+
+
+def _retry_ms() -> int:
+    return random.randint(*RETRY_MS)  # noqa: S311 - jitter

@@ -1,0 +1,142 @@
+"""Two hubs over one log under load, while their parts die: every reader gets every event once and in order."""
+
+import asyncio
+import json
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.endpoint import Endpoint
+from tests.hubs import SOAK, Fleet, Reader, all_once_in_order, fleet, publish, readiness, settle, until_bus
+from tests.valkey import Valkey, valkey
+
+READERS = 200
+PER_SECOND = 50
+SECONDS = 60 if SOAK else 10
+
+Trouble = Callable[[], Awaitable[None]]
+
+pytestmark = pytest.mark.soak
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Valkey]:
+    with valkey(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def hubs(endpoint: Endpoint, tmp_path: Path, broker: Valkey) -> Iterator[Fleet]:
+    """Two, which follow Valkey."""
+    with fleet(endpoint, tmp_path, 2, broker) as made:
+        yield made
+
+
+def under_load(hubs: Fleet, trouble: Trouble) -> list[Reader]:
+    """Make trouble again and again while 50 events a second go to 200 readers; check that nobody noticed."""
+    count = SECONDS * PER_SECOND
+
+    async def run() -> list[Reader]:
+        readers = [Reader(hubs) for _ in range(READERS)]
+        reading = [asyncio.ensure_future(reader.run()) for reader in readers]
+        publishing = asyncio.ensure_future(publish(hubs, count, PER_SECOND))
+        while not publishing.done():
+            await asyncio.sleep(1)
+            if not publishing.done():
+                await trouble()
+        await publishing
+        await settle(readers, count)
+        for task in reading:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*reading)
+        return readers
+
+    readers = asyncio.run(asyncio.wait_for(run(), 10 * SECONDS))
+    all_once_in_order(readers, count)
+    return readers
+
+
+def told(**facts: Any) -> None:
+    print(json.dumps({"readers": READERS, "events": SECONDS * PER_SECOND, **facts}))
+
+
+async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.to_thread(work, *arguments)
+
+
+async def until_ready(hubs: Fleet, status: int) -> float:
+    """Seconds until every hub says so."""
+    began = time.monotonic()
+    while not all([(await in_thread(readiness, port))[0] == status for port in hubs.targets]):
+        assert time.monotonic() - began < 10, f"/readyz did not become {status}"
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+def test_valkey_is_killed_and_restarted(hubs: Fleet, broker: Valkey) -> None:
+    """Whatever it loses is read from the log; /readyz is red while it is away, and green when it is back."""
+    red, green = list[float](), list[float]()
+
+    async def trouble() -> None:
+        broker.kill()
+        red.append(await until_ready(hubs, 503))
+        await in_thread(broker.start)
+        green.append(await until_ready(hubs, 200))
+
+    under_load(hubs, trouble)
+    told(kills=len(red), red_after=round(max(red), 2), green_after=round(max(green), 2))
+
+
+def test_hub_is_killed(hubs: Fleet) -> None:
+    """Its readers go on at the other one, from their cursors; what it had accepted is in the log."""
+    kills = list[int]()
+
+    async def trouble() -> None:
+        port = hubs.targets[0]
+        hubs.signal(port, signal.SIGKILL)
+        await in_thread(hubs.wait, port, 5)
+        kills.append(port)
+        await asyncio.sleep(0.5)
+        await in_thread(hubs.start)
+
+    readers = under_load(hubs, trouble)
+    told(kills=len(kills), connections=sum(reader.connections for reader in readers))
+
+
+def test_bus_is_switched_both_ways(hubs: Fleet, broker: Valkey) -> None:
+    """From Valkey to the log and back: no event is lost between the two, and nobody is cut off."""
+    switches = list[str]()
+
+    async def trouble() -> None:
+        following, kind = (None, "log") if len(switches) % 2 == 0 else (broker, "valkey")
+        await in_thread(hubs.name_bus, following)
+        await in_thread(until_bus, hubs, kind)
+        switches.append(kind)
+
+    readers = under_load(hubs, trouble)
+    assert {reader.connections for reader in readers} == {1}
+    told(switches=switches)
+
+
+def test_rolling_restart(hubs: Fleet) -> None:
+    """As ECS does it: a new task first, then no more connections to the old one, then SIGTERM. Nobody waits longer than 3 s."""
+    restarts = list[float]()
+
+    async def trouble() -> None:
+        old = hubs.targets[0]
+        await in_thread(hubs.start)
+        began = time.monotonic()
+        hubs.signal(old, signal.SIGTERM)
+        await in_thread(hubs.wait, old, 10)
+        restarts.append(time.monotonic() - began)
+
+    readers = under_load(hubs, trouble)
+    longest = max(reader.longest_away for reader in readers)
+    told(restarts=len(restarts), slowest_end=round(max(restarts), 2), longest_away=round(longest, 2))
+    assert longest < 3

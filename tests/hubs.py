@@ -1,0 +1,223 @@
+"""Hubs as processes over one log on a real endpoint; readers that come back by themselves; a publisher that repeats until it is heard."""
+
+import asyncio
+import json
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from local.places import ROOT
+from local.process import Child, free_port, stop
+from realtime.tokens import issue
+from tests.endpoint import Endpoint
+from tests.helpers import SECRET
+from tests.valkey import Valkey
+
+TOPIC = "alerts"
+FEATURES = '[features.alerts]\npattern = "sse"\nlatency = "1s"\naccess = { read = "public", publish = "service" }\n'
+
+BROKEN_SECONDS = (0.1, 0.5)
+"""What a reader waits whose connection broke: a shortened `retry`."""
+
+SILENT_SECONDS = 40.0
+
+
+class Fleet:
+    """Hubs, and which of them a load balancer would send new connections to (`targets`)."""
+
+    def __init__(self, endpoint: Endpoint, folder: Path, **environment: str) -> None:
+        name = f"fleet-{secrets.token_hex(4)}"
+        endpoint.tables(name)
+        arn = endpoint.client("secretsmanager").create_secret(Name=name, SecretString=SECRET)["ARN"]
+        self.parameter = f"/realtime/{name}/bus"
+        self.targets: list[int] = []
+        self._ssm = endpoint.client("ssm")
+        self._folder = folder
+        self._hubs: dict[int, Child] = {}
+        self._environment = {
+            **endpoint.places.environment(),
+            "LOG_TABLE": f"{name}-log",
+            "ACCESS_TABLE": f"{name}-access",
+            "SECRET_ARN": arn,
+            "BUS_PARAMETER": self.parameter,
+            "BUS_SECONDS": "0.5",
+            **environment,
+        }
+        (folder / "features.toml").write_text(FEATURES)
+
+    def start(self, port: int | None = None) -> int:
+        """Start a hub and return its port when it is ready."""
+        port = port or free_port()
+        command = [sys.executable, "-m", "services.sse", "--port", str(port), "--features", str(self._folder / "features.toml")]
+        self._hubs[port] = child = Child.start("hub", command, self._environment, self._folder / f"hub-{port}.log", ROOT)
+        child.wait_until(lambda: readiness(port)[0] == 200)
+        self.targets.append(port)
+        return port
+
+    def signal(self, port: int, number: signal.Signals) -> None:
+        """Send the signal, and no more connections."""
+        if port in self.targets:
+            self.targets.remove(port)
+        self._hubs[port].popen.send_signal(number)
+
+    def wait(self, port: int, seconds: float) -> int:
+        return self._hubs[port].popen.wait(seconds)
+
+    def name_bus(self, valkey: Valkey | None) -> None:
+        """What deploying PubSubStack does, or (None) destroying it."""
+        if valkey:
+            self._ssm.put_parameter(Name=self.parameter, Value=valkey.url, Type="String", Overwrite=True)
+        else:
+            self._ssm.delete_parameter(Name=self.parameter)
+
+    def stop(self) -> None:
+        stop([child.process for child in self._hubs.values()])
+
+    def logs(self) -> str:
+        return "\n".join(file.read_text() for file in self._folder.glob("hub-*.log"))
+
+
+@contextmanager
+def fleet(endpoint: Endpoint, folder: Path, hubs: int, valkey: Valkey | None = None, **environment: str) -> Iterator[Fleet]:
+    made = Fleet(endpoint, folder, **environment)
+    if valkey:
+        made.name_bus(valkey)
+    try:
+        for _ in range(hubs):
+            made.start()
+        if valkey:
+            until_bus(made, "valkey")
+        yield made
+    finally:
+        made.stop()
+
+
+def readiness(port: int) -> tuple[int, str]:
+    """Status and bus of a hub; 0 where it does not answer."""
+    with suppress(httpx2.HTTPError):
+        answer = httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=1)
+        return answer.status_code, answer.json().get("bus", "")
+    return 0, ""
+
+
+def until_bus(fleet: Fleet, kind: str, seconds: float = 15.0) -> None:
+    """Wait until every target is ready on that bus."""
+    deadline = time.monotonic() + seconds
+    while not all(readiness(port) == (200, kind) for port in fleet.targets):
+        assert time.monotonic() < deadline, f"the bus did not become {kind}: {fleet.logs()}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Reader:
+    """A client over many connections, as EventSource would be."""
+
+    fleet: Fleet
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    cursor: str = "0-0"
+    connections: int = 0
+    odd: list[str] = field(default_factory=list)  # what no reader may ever get
+    longest_away: float = 0.0  # seconds between the end of one stream and the head of the next, pauses included
+    _away_since: float = 0.0
+
+    @property
+    def numbers(self) -> list[int]:
+        return [event["seq"] for event in self.seen]
+
+    async def run(self) -> None:
+        """Read, until cancelled."""
+        while True:
+            pause = random.uniform(*BROKEN_SECONDS)
+            with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
+                pause = await self._connection()
+            self._away_since = self._away_since or time.monotonic()
+            await asyncio.sleep(pause)
+
+    async def _connection(self) -> float:
+        """One stream to its end; the pause before the next that the server asks for."""
+        port = random.choice(self.fleet.targets)
+        reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 2)
+        try:
+            writer.write(f"GET /topics/{TOPIC}/stream HTTP/1.1\r\nHost: hub\r\nLast-Event-ID: {self.cursor}\r\n\r\n".encode())
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            self.connections += 1
+            if self._away_since:
+                self.longest_away = max(self.longest_away, time.monotonic() - self._away_since)
+            self._away_since = 0.0
+            return await self._stream(reader)
+        finally:
+            writer.close()
+
+    async def _stream(self, reader: asyncio.StreamReader) -> float:
+        """Seconds that the server asked to wait, where it ended the stream."""
+        pause = 0.0
+        while size := int(await asyncio.wait_for(reader.readuntil(b"\r\n"), SILENT_SECONDS), 16):
+            chunk = (await reader.readexactly(size + 2)).decode()
+            for block in filter(None, chunk.removesuffix("\r\n").split("\n\n")):
+                pause = self._block(dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)) or pause
+        return pause
+
+    def _block(self, fields: dict[str, str]) -> float:
+        kind = fields.get("event")
+        if kind == "reconnect":
+            return float(json.loads(fields["data"])["after_ms"]) / 1000
+        if kind in ("reset", "error"):
+            self.odd.append(str(fields))
+        elif kind:
+            self.seen.append(json.loads(fields["data"]))
+            self.cursor = fields["id"]
+        return 0.0
+
+
+async def publish(fleet: Fleet, count: int, per_second: float) -> None:
+    """Publish 0, 1, 2 ... at that pace, each through any hub, with its key again until it is accepted."""
+    began = time.monotonic()
+    headers = {"Authorization": f"Bearer {issue(SECRET, 'job', 3600, role='service')}"}
+    async with httpx2.AsyncClient(timeout=5) as client:
+        for number in range(count):
+            await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
+            key = headers | {"Idempotency-Key": f"n-{number}"}
+            for attempt in range(100):
+                if await _accepted(client, random.choice(fleet.targets), number, key):
+                    break
+                await asyncio.sleep(random.uniform(0.05, 0.1 * min(attempt + 1, 5)))
+            else:
+                raise AssertionError(f"event {number} was never accepted")
+
+
+async def _accepted(client: httpx2.AsyncClient, port: int, number: int, headers: dict[str, str]) -> bool:
+    try:
+        answer = await client.post(f"http://127.0.0.1:{port}/topics/{TOPIC}/events", json={"type": "n", "data": number}, headers=headers)
+    except httpx2.HTTPError:
+        return False
+    assert answer.status_code in (201, 503), answer.text
+    return answer.status_code == 201
+
+
+async def settle(readers: list[Reader], count: int, seconds: float = 20.0) -> None:
+    """Wait until every reader has everything, at most so long."""
+    for _ in range(int(seconds * 10)):
+        if all(len(reader.seen) >= count for reader in readers):
+            return
+        await asyncio.sleep(0.1)
+
+
+def all_once_in_order(readers: list[Reader], count: int) -> None:
+    """Every reader has every event, once, in the order of the log; and all agree on what was published."""
+    wrong = {number: reader.numbers for number, reader in enumerate(readers) if reader.numbers != list(range(1, count + 1))}
+    assert not wrong, f"{len(wrong)} readers, the first: {next(iter(wrong.items()))}"
+    assert {tuple(event["data"] for event in reader.seen) for reader in readers} == {tuple(range(count))}
+    assert not [reader.odd for reader in readers if reader.odd]
+
+
+SOAK = os.environ.get("SOAK") == "full"
