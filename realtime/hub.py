@@ -24,12 +24,13 @@ from realtime.features import Topic
 from realtime.log import Log, Page
 
 KEPT_EVENTS = 256
+KEPT_BYTES = 256 * 1024
 """What a feed keeps of its newest events: whoever was away for a moment is served without the log."""
 
 PAGE_EVENTS = 100
 PAGE_SECONDS = 2.0
-PAGES = 64
-"""How long, and how many, whole pages of the log are kept: after a restart everybody asks for the same ones."""
+PAGES = 16
+"""How long, and how many, pages of the log are kept: after a restart everybody asks for the same ones."""
 
 READS = 8
 """Reads of the log that catching up may have under way in one process: pages that readers share count once."""
@@ -89,13 +90,25 @@ class _Feed:
     live: dict[Reader, _Stream] = field(default_factory=dict)
     shared: dict[_Stream, int] = field(default_factory=dict)
     joining: int = 0
-    missed: bool = False  # something was heard before the feed had a cursor
-    kept: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT_EVENTS))
+    missed: bool = False  # something was heard that a read under way may not have found
+    kept: deque[Event] = field(default_factory=deque)
+    kept_bytes: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # of reads that move the feed
 
     @property
     def idle(self) -> bool:
         return not (self.live or self.shared or self.joining)
+
+    def keep(self, event: Event) -> None:
+        """Keep the newest, at least it alone."""
+        self.kept.append(event)
+        self.kept_bytes += len(event.data_json)
+        while len(self.kept) > KEPT_EVENTS or (self.kept_bytes > KEPT_BYTES and len(self.kept) > 1):
+            self.kept_bytes -= len(self.kept.popleft().data_json)
+
+    def forget(self) -> None:
+        self.kept.clear()
+        self.kept_bytes = 0
 
 
 class Hub:
@@ -191,7 +204,7 @@ class Hub:
             for event, previous in _following(feed.topic, here, events):
                 await self._send(stream, index, event, previous)
         elif not await self._from_log(stream, index, feed):
-            await self._advance(feed)  # the reader has come to the end of the log, and the feed has not
+            await self._advance(feed, stands_at=feed.cursor)  # the reader has come to the end of the log, and the feed has not
 
     async def _from_log(self, stream: _Stream, index: int, feed: _Feed) -> bool:
         """Send a page; whether there was anything in it."""
@@ -264,7 +277,7 @@ class Hub:
         for event in events if feed.topic.keeps_all else events[-1:]:
             body = sse.body(event, Cursor(event.epoch, event.seq - 1 if feed.topic.keeps_all else 0))
             cursor = feed.cursor = event.cursor
-            feed.kept.append(event)
+            feed.keep(event)
             chunk = sse.identified(str(cursor), body)
             full = [stream for reader, stream in feed.live.items() if not reader.write(chunk)]
             for stream, index in feed.shared.items():
@@ -275,8 +288,8 @@ class Hub:
                 self._end(stream)
 
     def _repair(self, feed: _Feed) -> None:
-        """Read the log for the feed, once, in the background."""
-        name = feed.topic.name
+        """Read the log for the feed in the background; once more where something is heard while that goes on."""
+        name, feed.missed = feed.topic.name, True
         if name not in self._repairs:
             task = self._repairs[name] = asyncio.ensure_future(self._catch_up(feed))
             task.add_done_callback(lambda _: self._repairs.pop(name, None))
@@ -284,16 +297,22 @@ class Hub:
     async def _catch_up(self, feed: _Feed) -> None:
         """Bring the feed to the end of the log; a failure is left to the next comparison."""
         try:
-            await self._advance(feed)
+            feed.missed = True
+            while feed.missed:
+                feed.missed = False
+                await self._advance(feed)
         except RealtimeError as error:
             logger.warning("%s: %s", error.code.wire, error.detail)
 
-    async def _advance(self, feed: _Feed) -> None:
-        """Bring the feed, and with it its live readers, to the end of the log."""
+    async def _advance(self, feed: _Feed, *, stands_at: Cursor | None = None) -> None:
+        """Bring the feed, and with it its live readers, to the end of the log; not where it has left `stands_at` already.
+
+        It reads for itself: a page that others asked for may be older than what made this necessary.
+        """
         async with feed.lock:
-            more = True
+            more = stands_at in (None, feed.cursor)
             while more and feed.cursor is not None and not feed.idle:
-                page = await self._page(feed.topic, feed.cursor)
+                page = await self._read(feed.topic, feed.cursor)
                 more = page.more
                 if page.recovered:
                     self._take(feed, page.events)
@@ -303,7 +322,7 @@ class Hub:
     def _reset(self, feed: _Feed, page: Page) -> None:
         """The feed's cursor is not of this log any more: tell its readers, and go on from where the log now stands."""
         feed.cursor = page.after
-        feed.kept.clear()
+        feed.forget()
         for stream in list(feed.live.values()):
             self._write(stream, sse.reset(feed.topic.name, str(page.after)))
         for stream, index in list(feed.shared.items()):
@@ -317,14 +336,15 @@ class Hub:
         async with feed.lock:
             if feed.cursor is None:
                 page = await asyncio.to_thread(self._log.recent, feed.topic, 1, consistent=True)
-                feed.kept.extend(page.events)
+                for event in page.events:
+                    feed.keep(event)
                 feed.cursor = page.cursor
                 if feed.missed:  # it may be newer than what was read
                     self._repair(feed)
             return feed.cursor
 
     async def _page(self, topic: Topic, after: Cursor) -> Page:
-        """What follows a cursor. Those who ask for the same share one read, also a little later where it is a whole page."""
+        """What follows a cursor, or some of it. Those who ask for the same share one read, also a little later."""
         key = topic.name, after
         task = self._pages.get(key)
         if task is None:
@@ -333,8 +353,8 @@ class Hub:
         return await asyncio.shield(task)
 
     def _forget(self, key: tuple[str, Cursor], done: "asyncio.Task[Page]") -> None:
-        whole = not done.cancelled() and done.exception() is None and done.result().more
-        if whole and len(self._pages) <= PAGES:
+        found = not done.cancelled() and done.exception() is None and done.result().recovered and done.result().events
+        if found and len(self._pages) <= PAGES:
             asyncio.get_running_loop().call_later(PAGE_SECONDS, self._pages.pop, key, None)
         else:
             self._pages.pop(key, None)

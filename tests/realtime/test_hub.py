@@ -180,7 +180,7 @@ async def test_readers_who_come_back_together_share_the_reads(world: World) -> N
     readers = [Stream() for _ in range(200)]
     await asyncio.gather(*(world.hub.stream(reader, (NEWS,), [start.cursor]) for reader in readers))
     assert all(reader.data == list(range(1, 500)) for reader in readers)
-    assert world.reads < 30
+    assert world.reads <= 6
 
 
 @in_loop
