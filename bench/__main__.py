@@ -1,11 +1,11 @@
-"""`python -m bench [--only NAME] [--seconds N] [--clients N]`: run the benches one after another."""
+"""`python -m bench [--only NAME] [--seconds N] [--clients N] [--readers N ...] [--rounds N]`: run the benches one after another."""
 
 import argparse
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from bench import cold, fanout, shared, units, warm
+from bench import cold, fanout, hub, shared, units, warm
 from bench.report import RESULTS, Report, save, show
 from local.places import LocalError
 from local.progress import console
@@ -21,11 +21,14 @@ def main() -> None:
         "units": units.run,
         "fanout": fanout.run,
         "shared": lambda: shared.run(chosen.clients, chosen.seconds),
+        "hub": lambda: hub.run(chosen.readers, chosen.rounds),
     }
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=benches, help="run this one; its result goes to bench/results/<name>.json.tmp")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long shared polling runs")
     parser.add_argument("--clients", type=int, default=1000, help="how many clients shared polling has")
+    parser.add_argument("--readers", type=int, nargs="+", default=hub.SIZES, help="how many readers the hub has, in one run after another")
+    parser.add_argument("--rounds", type=int, default=hub.ROUNDS, help="how often each of the hub's runs is repeated")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     reports = dict[str, Report]()

@@ -135,29 +135,38 @@ class Hub:
 
     # Streams
 
-    async def stream(self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor | None], until: float = inf) -> bool:
+    async def begin(self, topics: Sequence[Topic], after: Sequence[Cursor | None]) -> list[Cursor]:
+        """The cursors to stream from. Without one a reader begins at the end of a topic: what is published from now on follows.
+
+        Where only the newest event is kept, he begins with that. `unavailable` where the log does not answer.
+        """
+        return [cursor or await self._end_of(topic) for topic, cursor in zip(topics, after, strict=True)]
+
+    async def stream(self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor], until: float = inf) -> bool:
         """Bring a reader up to each of his topics, and then let him live; False where he was ended on the way.
 
-        Without a cursor he begins at the end of a topic: with its newest event where only that is kept. `until` is when
-        his token ends, and with it the stream.
+        `until` is when his token ends (Unix seconds), and with it the stream.
         """
-        stream = _Stream(reader, tuple(topics), [START] * len(topics), _rotation(), until)
+        stream = _Stream(reader, tuple(topics), list(after), _rotation(), until)
         self._streams[reader] = stream
         feeds = [self._open(topic) for topic in topics]
         try:
-            for index, (feed, cursor) in enumerate(zip(feeds, after, strict=True)):
-                end = await self._begin(feed)
-                stream.cursors[index] = cursor or end
-                if cursor is None:
-                    await self._welcome(stream, index, feed)
+            for feed in feeds:
+                await self._start(feed)
             await self._join(stream, feeds)
         except RealtimeError as refusal:
             self._end(stream, sse.error(refusal))
         finally:
-            for feed in feeds:
-                feed.joining -= 1
-                self._close_if_idle(feed)
+            self._close(feeds)
         return not stream.ended
+
+    async def _end_of(self, topic: Topic) -> Cursor:
+        feed = self._open(topic)
+        try:
+            end = await self._start(feed)
+        finally:
+            self._close([feed])
+        return end if topic.keeps_all or not feed.kept else Cursor(end.epoch, 0)
 
     def leave(self, reader: Reader) -> None:
         """The client is gone."""
@@ -174,12 +183,6 @@ class Hub:
     def _end(self, stream: _Stream, chunk: bytes = b"") -> None:
         self.leave(stream.reader)
         stream.reader.end(chunk)
-
-    async def _welcome(self, stream: _Stream, index: int, feed: _Feed) -> None:
-        """Where only the newest event is kept, a new reader begins with it."""
-        if feed.kept and not feed.topic.keeps_all:
-            newest = feed.kept[-1]
-            await self._send(stream, index, newest, Cursor(newest.epoch, 0))
 
     async def _join(self, stream: _Stream, feeds: Sequence[_Feed]) -> None:
         """Let the stream catch up with all its feeds. Between the last comparison and living nothing is awaited."""
@@ -331,7 +334,7 @@ class Hub:
         self._deliver(feed, page.events)
         feed.cursor = page.cursor
 
-    async def _begin(self, feed: _Feed) -> Cursor:
+    async def _start(self, feed: _Feed) -> Cursor:
         """Where the feed stands; a new one at the end of the log, with the newest event in memory."""
         async with feed.lock:
             if feed.cursor is None:
@@ -372,6 +375,12 @@ class Hub:
             self._tell_watchers()
         feed.joining += 1
         return feed
+
+    def _close(self, feeds: Sequence[_Feed]) -> None:
+        """Those who were joining them are there, or gone."""
+        for feed in feeds:
+            feed.joining -= 1
+            self._close_if_idle(feed)
 
     def _close_if_idle(self, feed: _Feed) -> None:
         if feed.idle and self._feeds.get(feed.topic.name) is feed:

@@ -29,6 +29,11 @@ def retry(milliseconds: int) -> bytes:
     return f"retry: {milliseconds}\n\n".encode()
 
 
+def position(id: str) -> bytes:
+    """Where the stream begins. A block without data is no event, and yet its id is what a client comes back with."""
+    return b"id: " + id.encode() + b"\n\n"
+
+
 def reset(topic: str, id: str) -> bytes:
     """The cursor cannot be honoured: the state is to be loaded anew; the stream goes on from `id`."""
     return identified(id, b"event: reset\ndata: " + _json(topic=topic) + b"\n\n")

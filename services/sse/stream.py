@@ -19,6 +19,7 @@ from realtime.runtime import Runtime
 from realtime.sessions import COOKIE
 from realtime.tokens import CLOCK_SECONDS
 from services.http.bodies import Authorization
+from services.http.problems import problem
 from services.sse.transport import DETACH, Sender
 
 RETRY_MS = (2_000, 6_000)
@@ -95,7 +96,11 @@ def router(runtime: Runtime, hub: Hub, draining: Draining) -> APIRouter:
 
 
 class EventStream(Response):
-    """A stream that has been granted: first bytes at once, and then the hub writes."""
+    """A stream that has been granted: head and first bytes, and then the hub writes.
+
+    Where it begins is settled before the head is sent: what is published once a client sees its stream open will come. A
+    client that had no cursor gets one at once, so that he misses nothing if he is cut off before the first event.
+    """
 
     def __init__(self, hub: Hub, draining: Draining, topics: Sequence[Topic], after: Sequence[Cursor | None], until: float) -> None:
         self.status_code = 200
@@ -103,26 +108,36 @@ class EventStream(Response):
         self.init_headers(HEADERS)
         self._hub = hub
         self._draining = draining
-        self._join = topics, after, until
+        self._topics = topics
+        self._after = after
+        self._until = until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if self._draining.now:  # not an error: EventSource would stop for good
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": sse.reconnect(_retry_ms())})
             return
-        await send({"type": "http.response.body", "body": sse.retry(_retry_ms()), "more_body": True})
+        try:
+            begin = await self._hub.begin(self._topics, self._after)
+        except RealtimeError as refusal:
+            await problem(refusal)(scope, receive, send)
+            return
+        first = sse.retry(_retry_ms()) + (sse.position(sse.join(begin)) if None in self._after else b"")
         detach = (scope.get("extensions") or {}).get(DETACH)
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if detach is None:
-            await self._through(Sender(send), receive)
+            await self._through(Sender(send), receive, first, begin)
         elif stream := detach(self._hub):
-            await self._hub.stream(stream, *self._join)
+            stream.write(first)
+            await self._hub.stream(stream, self._topics, begin, self._until)
             if stream.gone:  # perhaps before the hub knew of him
                 self._hub.leave(stream)
 
-    async def _through(self, sender: Sender, receive: Receive) -> None:
+    async def _through(self, sender: Sender, receive: Receive, first: bytes, begin: Sequence[Cursor]) -> None:
+        sender.write(first)
         sending = asyncio.ensure_future(sender.run(receive))
         try:
-            await self._hub.stream(sender, *self._join)
+            await self._hub.stream(sender, self._topics, begin, self._until)
             await sending
         finally:
             sending.cancel()

@@ -45,10 +45,12 @@ class StreamingProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":  # which knows no chunks (RFC 9112 6.1): nginx asks so by default
+            self.cycle.chunked_encoding = False
         cast("dict[str, Any]", self.scope)["extensions"] = {DETACH: partial(self.detach, self.cycle)}
 
     def detach(self, cycle: RequestResponseCycle, hub: Leaving) -> "Stream | None":
-        """Hand the connection over to a stream. To be called in the request's task, after the first chunk was sent.
+        """Hand the connection over to a stream. To be called in the request's task, after the head was sent.
 
         For uvicorn it then looks as if the client had left: `receive` says so, `send` does nothing, the task may end.
         Whatever the client sends from now on is ignored, further requests on the connection (the pipeline) too.
@@ -61,7 +63,7 @@ class StreamingProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.pipeline.clear()
         self.flow.resume_reading()
-        stream = Stream(self.transport, hub, cast("MutableSet[Any]", self.connections))
+        stream = Stream(self.transport, hub, cast("MutableSet[Any]", self.connections), chunked=bool(cycle.chunked_encoding))
         self.connections.discard(self)
         self.scope = self.cycle = self.parser = None  # type: ignore[assignment] # each of them refers back to us
         return stream
@@ -70,9 +72,10 @@ class StreamingProtocol(HttpToolsProtocol):
 class Stream(asyncio.Protocol):
     """A detached connection, as the hub's reader. A chunk is taken whole or not at all."""
 
-    __slots__ = ("_connections", "_deadline", "_hub", "_left", "_shut", "_transport")
+    __slots__ = ("_chunked", "_connections", "_deadline", "_hub", "_left", "_shut", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, hub: Leaving, connections: MutableSet[Any]) -> None:
+    def __init__(self, transport: asyncio.Transport, hub: Leaving, connections: MutableSet[Any], *, chunked: bool) -> None:
+        self._chunked = chunked
         self._transport = transport
         self._hub = hub
         self._connections = connections  # uvicorn's, which it waits for when it ends
@@ -95,7 +98,7 @@ class Stream(asyncio.Protocol):
     def write(self, chunk: bytes) -> bool:
         if self._shut:
             return False
-        self._transport.write(framed(chunk))
+        self._transport.write(framed(chunk) if self._chunked else chunk)
         return True
 
     def end(self, chunk: bytes = b"") -> None:
@@ -105,7 +108,8 @@ class Stream(asyncio.Protocol):
             self._transport.abort()  # what waits already would not leave in time
             return
         self._shut = True
-        self._transport.write(framed(chunk) + _LAST_CHUNK if chunk else _LAST_CHUNK)
+        last = framed(chunk) if chunk and self._chunked else chunk
+        self._transport.write(last + _LAST_CHUNK if self._chunked else last)
         self._deadline = asyncio.get_running_loop().call_later(END_SECONDS, self._transport.abort)
         self._transport.close()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from realtime.bus import MAX_BACKOFF_SECONDS, MAX_MESSAGE_BYTES, Backoff, decode, encode, messages
 from realtime.bus_log import LogBus
-from realtime.cursor import Cursor
+from realtime.cursor import START, Cursor
 from realtime.errors import Code, RealtimeError
 from realtime.event import Event, dumps
 from realtime.features import Topic
@@ -105,7 +105,7 @@ class Counted(Log):
 async def opened(hub: Hub, topics: Sequence[Topic], readers: int = 1) -> list[Stream]:
     """Live readers of each topic."""
     streams = [(Stream(), topic) for topic in topics for _ in range(readers)]
-    await asyncio.gather(*(hub.stream(stream, (topic,), [None]) for stream, topic in streams))
+    await asyncio.gather(*(hub.stream(stream, (topic,), [START]) for stream, topic in streams))
     return [stream for stream, _ in streams]
 
 

@@ -89,7 +89,8 @@ class World:
 
     async def reader(self, *topics: Topic, after: Cursor | None = None) -> Stream:
         reader = Stream()
-        await self.hub.stream(reader, topics or (NEWS,), [after] * max(1, len(topics)))
+        topics = topics or (NEWS,)
+        await self.hub.stream(reader, topics, await self.hub.begin(topics, [after] * len(topics)))
         return reader
 
 
@@ -123,6 +124,17 @@ async def test_reader_without_cursor_begins_at_the_end(world: World) -> None:
     world.append(1, 2, to=PRICE)
     assert (await world.reader()).raw == b""
     assert (await world.reader(PRICE)).data == [2]
+
+
+@in_loop
+async def test_nothing_is_missed_between_begin_and_stream(world: World) -> None:
+    """The position is settled when the client is told that his stream is open."""
+    world.append("old")
+    begin = await world.hub.begin((NEWS,), [None])
+    world.append("meanwhile", heard=False)
+    reader = Stream()
+    await world.hub.stream(reader, (NEWS,), begin)
+    assert reader.data == ["meanwhile"]
 
 
 @in_loop
@@ -218,7 +230,7 @@ async def test_event_heard_while_a_topic_opens_is_not_left_lying(world: World) -
         return page
 
     world.log.recent = slow  # type: ignore[method-assign]
-    reader = await world.reader()
+    reader = await world.reader(after=START)
     await asyncio.sleep(0.1)
     assert reader.data == ["meanwhile"]
 
@@ -289,7 +301,7 @@ async def test_topic_opens_with_its_first_reader_and_closes_with_its_last(world:
     """A bus subscribes to what is read, and nothing else."""
     told: list[set[str]] = []
     world.hub.watchers.add(lambda: told.append(set(world.hub.feeds)))
-    readers = [await world.reader(NEWS, ALERTS), await world.reader()]
+    readers = [await world.reader(NEWS, ALERTS, after=START), await world.reader(after=START)]
     for reader in (*readers, readers[0]):
         world.hub.leave(reader)
     assert told == [{"news"}, {"news", "alerts"}, {"news"}, set()]
@@ -300,7 +312,8 @@ async def test_topic_opens_with_its_first_reader_and_closes_with_its_last(world:
 async def test_log_that_does_not_answer_ends_the_stream_with_a_reason(world: World) -> None:
     """The client comes back with the cursor that it has."""
     world.log._store.head = lambda *_, **__: (_ for _ in ()).throw(RealtimeError(Code.UNAVAILABLE, "down"))  # type: ignore[method-assign]
-    reader = await world.reader()
+    reader = Stream()
+    assert not await world.hub.stream(reader, (NEWS,), [START])
     assert (reader.open, reader.kinds) == (False, ["error"])
     assert world.hub.feeds == {}
 
@@ -319,8 +332,8 @@ async def test_drain_sends_everybody_elsewhere(world: World) -> None:
 async def test_expired_token_ends_the_stream(world: World) -> None:
     """And one that is due for rotation is told to come back."""
     expired, old = Stream(), Stream()
-    await world.hub.stream(expired, (NEWS,), [None], until=time.time() - 1)
-    await world.hub.stream(old, (NEWS,), [None])
+    await world.hub.stream(expired, (NEWS,), [START], until=time.time() - 1)
+    await world.hub.stream(old, (NEWS,), [START])
     world.hub._streams[old].rotate_at = 0
     running = asyncio.create_task(world.hub.run())
     await asyncio.sleep(1.2)

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from realtime.cursor import Cursor
+from realtime.errors import RealtimeError
 from realtime.event import Event
 from realtime.features import Features, Topic
 from realtime.hub import Hub, Reader
@@ -40,10 +41,16 @@ class FakeHub:
 
     readers: list[Reader] = field(default_factory=list)
     left: list[Reader] = field(default_factory=list)
-    asked: list[tuple[list[str], list[Cursor | None], float]] = field(default_factory=list)
+    asked: list[tuple[list[str], list[Cursor], float]] = field(default_factory=list)
     heard: list[Event] = field(default_factory=list)
+    refusal: RealtimeError | None = None
 
-    async def stream(self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor | None], until: float = math.inf) -> bool:
+    async def begin(self, topics: Sequence[Topic], after: Sequence[Cursor | None]) -> list[Cursor]:
+        if self.refusal:
+            raise self.refusal
+        return [cursor or Cursor("begin", 0) for cursor in after]
+
+    async def stream(self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor], until: float = math.inf) -> bool:
         self.asked.append(([topic.name for topic in topics], list(after), until))
         reader.write(FIRST)
         self.readers.append(reader)

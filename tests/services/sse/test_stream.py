@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import socket
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 
 from realtime.cursor import Cursor
+from realtime.errors import Code, RealtimeError
 from realtime.runtime import Runtime
 from realtime.sessions import COOKIE
 from services.sse.stream import RETRY_MS
@@ -19,7 +21,7 @@ ALERTS = "/topics/alerts/stream"
 BOTH = "/stream?topic=alerts&topic=chat/lobby"
 
 
-def granted(served: Served, target: str, headers: dict[str, str] | None = None) -> tuple[list[str], list[Cursor | None], float]:
+def granted(served: Served, target: str, headers: dict[str, str] | None = None) -> tuple[list[str], list[Cursor], float]:
     """What the hub is asked for."""
     client = Client(served.port, target, headers)
     client.until(FIRST)
@@ -65,8 +67,33 @@ def test_first_bytes_are_a_retry_of_their_own(served: Served) -> None:
 def test_token_admits_until_it_ends(served: Served) -> None:
     """The hub is told when the credential ends."""
     topics, after, until_when = granted(served, ALERTS, bearer())
-    assert (topics, after) == (["alerts"], [None])
+    assert (topics, after) == (["alerts"], [Cursor("begin", 0)])
     assert until_when == pytest.approx(time.time() + 610, abs=5)
+
+
+def test_stream_without_a_position_begins_with_one(served: Served) -> None:
+    """Who is cut off before his first event comes back with it; who has brought one needs none."""
+    assert b"\n\nid: begin-0\n\n" in Client(served.port, ALERTS, bearer()).until(FIRST)
+    assert b"\n\nid: begin-0.begin-0\n\n" in Client(served.port, BOTH, bearer()).until(FIRST)
+    assert b"begin" not in Client(served.port, f"{ALERTS}?after=a-1", bearer()).until(FIRST)
+
+
+def test_log_that_does_not_answer_is_a_problem_before_the_stream(served: Served) -> None:
+    """503 with Retry-After, not a stream that ends."""
+    served.hub.refusal = RealtimeError(Code.UNAVAILABLE, "down", retry_after=1)
+    assert refused(served, ALERTS, bearer()) == (503, "unavailable")
+
+
+def test_old_client_gets_no_chunks(served: Served) -> None:
+    """HTTP/1.0, which nginx speaks to its upstreams by default, knows none: the connection's end is the stream's."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
+        client.sendall(f"GET {ALERTS} HTTP/1.0\r\nAuthorization: {bearer()['Authorization']}\r\n\r\n".encode())
+        served.call(served.reader().end, b"event: reconnect\n\n")
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert body.startswith(b"retry: ")
+    assert body.endswith(FIRST + b"event: reconnect\n\n")
 
 
 def test_several_topics_in_the_order_of_the_url(served: Served) -> None:
