@@ -34,8 +34,8 @@ synth: setup build
 build: setup ## the dependencies of the Lambda assets, for Lambda's own Python and processor
 	@$(RUN) -m stacks.assets
 
-deploy: setup build ## to the AWS account of your credentials
-	@npx cdk deploy --all
+deploy: setup build ## to the AWS account of your credentials: all but PubSubStack, which costs by the hour and is deployed by name
+	@npx cdk deploy $(or $(STACKS),$$(npx cdk ls | grep -v PubSubStack))
 
 destroy: setup build
 	@npx cdk destroy --all

@@ -4,7 +4,10 @@ import aws_cdk as cdk
 
 from stacks.config import Config, plain_errors
 from stacks.core import CoreStack
+from stacks.network import NetworkStack
 from stacks.polling import PollingStack
+from stacks.pubsub import PubSubStack
+from stacks.sse_service import SseServiceStack
 from stacks.websocket import WebSocketStack
 
 with plain_errors():
@@ -14,5 +17,9 @@ with plain_errors():
     core = CoreStack(app, "CoreStack", config=config, description="Event log, tickets, sessions and publishing")
     polling = config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core, description="Reads by polling")
     websocket = config.when(WebSocketStack, "websocket", "fallback")(app, "WebSocketStack", core=core, description="Two-way traffic")
+    network = config.when(NetworkStack, "sse", "fallback")(app, "NetworkStack", description="VPC of the hubs and their cache")
+    hubs = {"core": core, "network": network}
+    sse = config.when(SseServiceStack, "sse", "fallback")(app, "SseServiceStack", **hubs, description="Server-Sent Events")
+    pubsub = config.when(PubSubStack, "sse", "fallback")(app, "PubSubStack", **hubs, description="Bus of the hubs")
 
     app.synth()

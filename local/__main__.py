@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from local.places import ROOT, LocalError, Places
 from local.progress import console
-from local.supervisor import down, status, up, up_detached
+from local.supervisor import Wanted, down, status, up, up_detached
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
     start = commands.add_parser("up", help="deploy everything to this machine and keep it running until Ctrl-C")
     start.add_argument("--detach", action="store_true", help="return when it runs; `down` ends it")
     start.add_argument("--features", type=Path, default=Path("features.toml"))
+    start.add_argument("--bus", choices=["log", "valkey"], default="log", help="how the hubs of the SSE service hear of events")
     start.add_argument("--port", type=int, default=8000, help="port of the page")
     start.add_argument("--endpoint-port", type=int, default=4566, help="port of the local AWS endpoint")
     commands.add_parser("down", help="end everything that up started")
@@ -27,7 +28,7 @@ def main() -> None:
     places = Places(chosen.folder.resolve(), getattr(chosen, "endpoint_port", 0), getattr(chosen, "port", 0))
     try:
         if chosen.command == "up":
-            (up_detached if chosen.detach else up)(places, chosen.features)
+            (up_detached if chosen.detach else up)(places, Wanted(chosen.features, chosen.bus))
         elif chosen.command == "down":
             down(places)
         else:

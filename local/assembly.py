@@ -23,8 +23,12 @@ class LeftOut:
     reason: str
 
 
-def localize(source: Path, target: Path, known: frozenset[str]) -> list[LeftOut]:
-    """Copy the assembly to `target` and take out of its templates what is not known; assets are linked, not copied."""
+def localize(source: Path, target: Path, known: frozenset[str], valkey: str | None = None) -> list[LeftOut]:
+    """Copy the assembly to `target` and take out of its templates what is not known; assets are linked, not copied.
+
+    `valkey`: the URL of the server of this machine, which stands in for the cache. Images are not published: nobody here
+    could build or run them, and local/hubs.py runs their files.
+    """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for entry in source.iterdir():
@@ -34,10 +38,30 @@ def localize(source: Path, target: Path, known: frozenset[str]) -> list[LeftOut]
             shutil.copyfile(entry, target / entry.name)
     left_out = []
     for file in sorted(target.glob("*.template.json")):
-        template, gone = leave_out(json.loads(file.read_text()), known)
+        template = json.loads(file.read_text())
+        if valkey:
+            template = with_local_cache(template, valkey)
+        template, gone = leave_out(template, known)
         file.write_text(json.dumps(template))
         left_out += [LeftOut(file.name.removesuffix(".template.json"), *entry) for entry in gone]
+    for file in target.glob("*.assets.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "dockerImages": {}}))
     return left_out
+
+
+def with_local_cache(template: Template, url: str) -> Template:
+    """The template with this URL wherever one is put together from the address of an ElastiCache."""
+    caches = {name for name, resource in template.get("Resources", {}).items() if resource["Type"].startswith("AWS::ElastiCache::")}
+    local: Template = _replaced(template, caches, url)
+    return local
+
+
+def _replaced(node: Any, caches: set[str], url: str) -> Any:
+    if isinstance(node, dict):
+        if "Fn::Join" in node and _dangling(node, caches):
+            return url
+        return {key: _replaced(value, caches, url) for key, value in node.items()}
+    return [_replaced(child, caches, url) for child in node] if isinstance(node, list) else node
 
 
 def leave_out(template: Template, known: frozenset[str]) -> tuple[Template, list[tuple[str, str, str]]]:

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from local import endpoint
@@ -14,10 +15,20 @@ from local.process import Child, stop
 from local.progress import step
 from stacks.assets import AssetError, Target, install
 
+PUBSUB = "PubSubStack"  # deployed by name only: it costs by the hour
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 COMMAND_SECONDS = 300
 
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What to deploy: the features, how hubs hear of events, and the URL of this machine's Valkey if it has one."""
+
+    features: Path
+    bus: str = "log"
+    valkey: str | None = None
 
 
 def target() -> Target:
@@ -43,21 +54,23 @@ def bootstrap(places: Places) -> None:
     _cdk(places, "bootstrap", f"aws://{ACCOUNT}/{REGION}", folder=folder)
 
 
-def deploy(places: Places, features: Path, *, first: bool) -> tuple[dict[str, dict[str, str]], list[LeftOut]]:
+def deploy(places: Places, chosen: Chosen, *, first: bool) -> tuple[dict[str, dict[str, str]], list[LeftOut]]:
     """Deploy what changed; return the outputs by stack, and what the local endpoint does not get."""
     built, assembly = places.folder / "cdk.out", places.folder / "assembly"
     with ThreadPoolExecutor(1) as pool:
         bootstrapped: Future[None] | None = pool.submit(bootstrap, places) if first else None
         with step("synthesizing the stacks"):
-            _cdk(places, "synth", "--quiet", "--output", str(built), *_context(features))
+            _cdk(places, "synth", "--quiet", "--output", str(built), *_context(chosen))
         if bootstrapped:
             with step("bootstrapping the local AWS endpoint"):
                 bootstrapped.result()
-    left_out = localize(built, assembly, endpoint.known_types())
+    left_out = localize(built, assembly, endpoint.known_types(), chosen.valkey)
     outputs = places.folder / "outputs.json"
     with step("deploying the stacks"):
-        command = ("deploy", "--all", "--app", str(assembly), "--require-approval", "never", "--outputs-file", str(outputs))
-        _cdk(places, *command)
+        stacks = {file.name.removesuffix(".template.json") for file in assembly.glob("*.template.json")}
+        wanted = stacks - ({PUBSUB} if chosen.bus == "log" else set())
+        _cdk(places, "deploy", *sorted(wanted), "--app", str(assembly), "--require-approval", "never", "--outputs-file", str(outputs))
+        endpoint.delete_others(places, wanted)
         endpoint.put_back(places, assembly)
     found: dict[str, dict[str, str]] = json.loads(outputs.read_text())
     return found, left_out
@@ -68,10 +81,10 @@ def destroy(places: Places) -> None:
     _cdk(places, "destroy", "--all", "--force", "--app", str(places.folder / "assembly"))
 
 
-def _context(features: Path) -> list[str]:
+def _context(chosen: Chosen) -> list[str]:
     here = target()
     context = {
-        "features": str(features),
+        "features": str(chosen.features),
         "realtime:lambda-python": here.python,
         "realtime:lambda-architecture": here.architecture,
         "realtime:lambda-wheels": here.wheels,

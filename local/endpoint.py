@@ -104,6 +104,16 @@ def put_back(places: Places, assembly: Path) -> None:
             _enable_ttl(places, _physical_id(places, stack, logical_id), ttl["AttributeName"])
 
 
+def delete_others(places: Places, stacks: set[str]) -> None:
+    """Delete the stacks that are not wanted any more, which `cdk deploy` leaves alone; those that need others first."""
+    formation = client(places, "cloudformation")
+    found = [stack for stack in formation.describe_stacks()["Stacks"] if stack["StackName"] not in {*stacks, "CDKToolkit"}]
+    for stack in sorted(found, key=lambda stack: stack["CreationTime"], reverse=True):
+        if stack["StackStatus"] != "DELETE_COMPLETE":
+            formation.delete_stack(StackName=stack["StackName"])
+            formation.get_waiter("stack_delete_complete").wait(StackName=stack["StackName"], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
 def execute_api(places: Places, api: str, stage: str = "$default", scheme: str = "http") -> str:
     """The URL of a deployed API for any client: <id>.execute-api.localhost does not resolve everywhere."""
     return f"{scheme}://localhost:{places.endpoint_port}/_aws/execute-api/{api}/{stage}"

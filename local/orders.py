@@ -16,13 +16,23 @@ from datetime import date, datetime
 from pathlib import Path
 
 from realtime.errors import RealtimeError
-from realtime.features import Topic
 from realtime.policy import Principal
 from realtime.publish import Publisher
 from realtime.runtime import Runtime
 
+FIGURES, ALERTS = "metrics", "alerts"
 ATTEMPTS = 3
+LARGE = 12  # CDs of an order that is worth an alert
 JOB = Principal("orders-job", float("inf"), {"role": "service"})
+
+
+@dataclass(frozen=True, slots=True)
+class LargeOrder:
+    """An order that the staff should look at."""
+
+    at: str
+    cds: int
+    revenue: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,15 @@ def days() -> list[Figures]:
     return [_figures(day, list(sales)) for day, sales in by_day]
 
 
+def large_orders() -> dict[str, list[LargeOrder]]:
+    """By day: two a day on average."""
+    by_day: dict[str, list[LargeOrder]] = {}
+    for day, cds, revenue in purchases():
+        if cds >= LARGE:
+            by_day.setdefault(day.isoformat(), []).append(LargeOrder(day.isoformat(), cds, revenue))
+    return by_day
+
+
 def _figures(day: date, sales: list[tuple[date, int, float]]) -> Figures:
     return Figures(day.isoformat(), len(sales), sum(cds for _, cds, _ in sales), round(sum(dollars for *_, dollars in sales), 2))
 
@@ -57,20 +76,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.orders", description=__doc__)
     parser.add_argument("--every", type=float, default=10.0, help="seconds between two days")
     chosen = parser.parse_args()
-    publisher, run = Runtime.from_env().publisher, secrets.token_hex(4)
-    topic = publisher.authorize("metrics", JOB)
+    runtime, run = Runtime.from_env(), secrets.token_hex(4)
+    large = large_orders() if ALERTS in runtime.features else {}
     for number, figures in enumerate(itertools.cycle(days())):
-        _publish(publisher, topic, figures, key=f"{run}-{number}")
+        _publish(runtime.publisher, FIGURES, "figures", figures, key=f"{run}-{number}")
+        for place, order in enumerate(large.get(figures.at, [])):
+            _publish(runtime.publisher, ALERTS, "large_order", order, key=f"{run}-{number}-{place}")
         time.sleep(chosen.every)
 
 
-def _publish(publisher: Publisher, topic: Topic, figures: Figures, key: str) -> None:
-    """Publish a day; where the log does not answer, again with the same key, three times in all."""
+def _publish(publisher: Publisher, topic: str, type: str, event: Figures | LargeOrder, key: str) -> None:
+    """Publish an event; where the log does not answer, again with the same key, three times in all."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            publisher.publish(topic, JOB, "figures", asdict(figures), key=key)
+            publisher.publish(publisher.authorize(topic, JOB), JOB, type, asdict(event), key=key)
         except RealtimeError as error:
-            print(f"{figures.at} was not published, attempt {attempt}: {error}", flush=True)  # noqa: T201 - into the job's log
+            print(f"{event.at} was not published, attempt {attempt}: {error}", flush=True)  # noqa: T201 - into the job's log
             time.sleep(random.uniform(0, 2**attempt))  # noqa: S311 - jitter
         else:
             return

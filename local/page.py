@@ -3,7 +3,8 @@
 import argparse
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+import random
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from local.guests import Guests
+from local.hubs import targets
 from local.places import ROOT
 from realtime.errors import Code, RealtimeError
 from services.http.problems import problem
@@ -38,11 +40,32 @@ class Fresh(StaticFiles):
         return response
 
 
-def create_app(upstream: str, *, websocket_url: Callable[[], str | None] = lambda: None, signing_secret: str | None = None) -> Starlette:
-    """Serve web/ and what it needs to know, sign guests in, and pass /topics, /tickets and /sessions on to `upstream`."""
-    client = httpx2.AsyncClient(
-        base_url=upstream, timeout=15, limits=httpx2.Limits(max_connections=100), headers={"accept-encoding": "identity"}
-    )
+class Deployment:
+    """What the page has to know of the deployment in this folder. Read at each request: an edit needs no new start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def websocket(self) -> str | None:
+        """The URL of the WebSocket API; none where it is not deployed, or is being taken down."""
+        try:
+            found: str | None = json.loads((self._folder / "state.json").read_text())["endpoints"].get("websocket")
+        except FileNotFoundError:
+            return None
+        return found
+
+    @property
+    def hub(self) -> str | None:
+        """The URL of one of the hubs, as a load balancer would choose."""
+        ports = targets(self._folder)
+        return f"http://127.0.0.1:{random.choice(ports)}" if ports else None  # noqa: S311 - a load balancer's dice
+
+
+def create_app(upstream: str, deployment: Deployment, signing_secret: str | None = None) -> Starlette:
+    """Serve web/ and what it needs to know, sign guests in, and pass the rest on: streams to a hub, others to `upstream`."""
+    limits = httpx2.Limits(max_connections=1_000)
+    client = httpx2.AsyncClient(timeout=httpx2.Timeout(15, read=60), limits=limits, headers={"accept-encoding": "identity"})
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -52,21 +75,26 @@ def create_app(upstream: str, *, websocket_url: Callable[[], str | None] = lambd
     async def forward(request: Request) -> Response:
         headers = [(name, value) for name, value in request.headers.items() if name not in _OURS_ALONE]
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        outgoing = client.build_request(request.method, path, headers=headers, content=await request.body())
+        where = deployment.hub if request.url.path.endswith("/stream") else upstream
+        if where is None:
+            return problem(RealtimeError(Code.UNAVAILABLE, "no hub runs just now", retry_after=1))
+        outgoing = client.build_request(request.method, where + path, headers=headers, content=await request.body())
         try:
             answer = await client.send(outgoing, stream=True)
         except httpx2.HTTPError:
-            return problem(RealtimeError(Code.UNAVAILABLE, "the front door does not answer", retry_after=1))
+            return problem(RealtimeError(Code.UNAVAILABLE, "the service behind this page does not answer", retry_after=1))
         response = StreamingResponse(answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose))
         response.raw_headers = [(n.lower(), v) for n, v in answer.headers.raw if n.decode().lower() not in _OURS_ALONE]
         return response
 
     async def client_facts(_: Request) -> Response:
-        url = websocket_url()
-        return JSONResponse({"websocket": url} if url else {}, headers={"Cache-Control": "no-store"})
+        facts = {"websocket": deployment.websocket, "stream": "/" if deployment.hub else None}
+        return JSONResponse({name: fact for name, fact in facts.items() if fact}, headers={"Cache-Control": "no-store"})
 
     own = [Route("/client.json", client_facts), Route("/guests", Guests(signing_secret).sign_in, methods=["POST"])]
-    passed_on = [Route(path, forward, methods=["GET", "HEAD", "POST"]) for path in ("/topics/{rest:path}", "/tickets", "/sessions")]
+    passed_on = [
+        Route(path, forward, methods=["GET", "HEAD", "POST"]) for path in ("/topics/{rest:path}", "/stream", "/tickets", "/sessions")
+    ]
     return Starlette(routes=[*own, *passed_on, Mount("/", Fresh(directory=ROOT / "web", html=True))], lifespan=lifespan)
 
 
@@ -74,17 +102,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.page", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     chosen = parser.parse_args()
-    env, state = os.environ, Path(os.environ["STATE"])
-
-    def websocket_url() -> str | None:
-        """Read at each request: a deployment that adds the pattern needs no new start."""
-        try:
-            found: str | None = json.loads(state.read_text())["endpoints"].get("websocket")
-        except FileNotFoundError:  # it is being taken down
-            return None
-        return found
-
-    app = create_app(env["FRONT_DOOR"], websocket_url=websocket_url, signing_secret=env.get("SIGNING_SECRET"))
+    env = os.environ
+    app = create_app(env["FRONT_DOOR"], Deployment(Path(env["FOLDER"])), env.get("SIGNING_SECRET"))
     uvicorn.run(app, host="127.0.0.1", port=chosen.port, log_level="warning")
 
 

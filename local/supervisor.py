@@ -9,34 +9,44 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
-from local import deploy, endpoint
+from local import deploy, endpoint, valkey
 from local.assembly import LeftOut
+from local.hubs import targets
 from local.places import ROOT, LocalError, Places
-from local.process import Child, Process, port_is_free, stop
+from local.process import Child, Process, free_port, port_is_free, stop
 from local.progress import console, step
 from realtime.features import Features, FeaturesError, load
 
 Outputs = dict[str, dict[str, str]]
 
 DETACHED_SECONDS = 600
+SSE = "SseServiceStack"
 FIGURES = "metrics"  # the feature that the page and the orders job are about
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to run: a features file, and how hubs hear of events."""
+
+    features_file: Path
+    bus: str = "log"
 
 
 class Interrupted(BaseException):
     """Ctrl-C, or a SIGTERM from `down`."""
 
 
-def up(places: Places, features_file: Path) -> None:
+def up(places: Places, wanted: Wanted) -> None:
     """Deploy everything and keep it running until Ctrl-C or `down`; where it runs already, deploy what changed."""
-    features = _checked(features_file)
+    features = _checked(wanted.features_file)
     if _supervisor(places):
-        _redeploy(places, features_file)
+        _redeploy(places, wanted)
         return
     with _alone_in(places):
         _clear_away(places)
@@ -44,7 +54,7 @@ def up(places: Places, features_file: Path) -> None:
         children = list[Child]()
         with _stopping() as stopped:
             try:
-                _start(places, features_file, features, children)
+                _start(places, wanted, features, children)
                 console.print(f"\n  page      [bold]{places.page}[/]\n  Ctrl-C ends everything\n")
                 _watch(children, stopped)
             except Interrupted:
@@ -55,12 +65,18 @@ def up(places: Places, features_file: Path) -> None:
                 places.state.unlink(missing_ok=True)
 
 
-def up_detached(places: Places, features_file: Path) -> None:
+def up_detached(places: Places, wanted: Wanted) -> None:
     """The same in the background; return when the page is there, or raise what kept it from being there."""
     if _supervisor(places):
-        up(places, features_file)
+        up(places, wanted)
         return
-    options = ["--features", str(features_file), "--port", str(places.page_port), "--endpoint-port", str(places.endpoint_port)]
+    options = ["--features", str(wanted.features_file), "--bus", wanted.bus]
+    options += [
+        "--port",
+        str(places.page_port),
+        "--endpoint-port",
+        str(places.endpoint_port),
+    ]
     command = [sys.executable, "-m", "local", "--folder", str(places.folder), "up", *options]
     log = places.log("up")
     with log.open("wb") as out:
@@ -106,7 +122,7 @@ def status(places: Places) -> dict[str, Any]:
     }
 
 
-def _start(places: Places, features_file: Path, features: Features, children: list[Child]) -> None:
+def _start(places: Places, wanted: Wanted, features: Features, children: list[Child]) -> None:
     _save(places, children)
     with step("installing the local AWS endpoint"):
         endpoint.install()
@@ -116,21 +132,40 @@ def _start(places: Places, features_file: Path, features: Features, children: li
         children.append(endpoint.start(places))
         _save(places, children)
         children[-1].wait_until(lambda: endpoint.ready(places))
-    outputs, left_out = deploy.deploy(places, features_file, first=True)
+    broker = _broker(places, wanted, features, children)
+    outputs, left_out = deploy.deploy(places, deploy.Chosen(wanted.features_file, wanted.bus, broker), first=True)
     _tell(left_out)
-    with step("starting the page and the orders job"):
-        for name, command, environment in _programs(places, features_file, features, outputs):
+    with step("starting the page and the jobs"):
+        for name, command, environment in _programs(places, wanted.features_file, features, outputs):
             children.append(Child.start(name, command, places.environment() | environment, places.log(name), ROOT))
             _save(places, children)
         page = next(child for child in children if child.name == "page")
         page.wait_until(lambda: not port_is_free(places.page_port))
-    _save(places, children, outputs=outputs, left_out=left_out)
+    if SSE in outputs:
+        with step("starting the hubs"):
+            hubs = next(child for child in children if child.name == "hubs")
+            hubs.wait_until(lambda: bool(targets(places.folder)))
+    _save(places, children, outputs=outputs, left_out=left_out, broker=broker)
+
+
+def _broker(places: Places, wanted: Wanted, features: Features, children: list[Child]) -> str | None:
+    """The URL of a Valkey of this machine, which the hubs may use now or later; none where nobody needs it."""
+    streams = any(feature.pattern in ("sse", "fallback") for feature in features.values())
+    if not streams or (wanted.bus == "log" and not valkey.program()):
+        return None
+    port = free_port()
+    with step("starting Valkey"):
+        children.append(valkey.start(port, places.log("valkey")))
+    return f"redis://127.0.0.1:{port}"
 
 
 def _programs(places: Places, features_file: Path, features: Features, outputs: Outputs) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """What runs beside the endpoint: name, command and environment, read from the deployment's outputs."""
     core = outputs["CoreStack"]
     yield "page", [sys.executable, "-m", "local.page", "--port", str(places.page_port)], _page_environment(places, outputs)
+    if SSE in outputs:
+        where = ["--folder", str(places.folder), "--endpoint-port", str(places.endpoint_port)]
+        yield "hubs", [sys.executable, "-m", "local.hubs", *where, "--cluster", outputs[SSE]["SseCluster"]], {}
     if FIGURES not in features:
         console.print(f"  {features_file.name} has no feature {FIGURES}: the orders job stays away, and the page has no figures")
         return
@@ -142,7 +177,7 @@ def _page_environment(places: Places, outputs: Outputs) -> dict[str, str]:
     """What the page's server needs: where the APIs are, and the secret that signs its guests' tokens."""
     found = _endpoints(places, outputs)
     secret = endpoint.client(places, "secretsmanager").get_secret_value(SecretId=outputs["CoreStack"]["SecretArn"])["SecretString"]
-    return {"FRONT_DOOR": found["front_door"], "STATE": str(places.state), "SIGNING_SECRET": secret}
+    return {"FRONT_DOOR": found["front_door"], "FOLDER": str(places.folder), "SIGNING_SECRET": secret}
 
 
 def _endpoints(places: Places, outputs: Outputs) -> dict[str, str]:
@@ -154,18 +189,26 @@ def _endpoints(places: Places, outputs: Outputs) -> dict[str, str]:
     return found
 
 
-def _redeploy(places: Places, features_file: Path) -> None:
+def _redeploy(places: Places, wanted: Wanted) -> None:
     state = places.load()
+    if wanted.bus == "valkey" and not state.get("valkey"):
+        raise LocalError("no Valkey runs here: install valkey-server or redis-server, then down, and up --bus valkey")
     running = Places(places.folder, state["endpoint_port"], state["page_port"])
     deploy.prepare()
-    outputs, left_out = deploy.deploy(running, features_file, first=False)
+    outputs, left_out = deploy.deploy(running, deploy.Chosen(wanted.features_file, wanted.bus, state.get("valkey")), first=False)
     _tell(left_out)
     changed = {"endpoints": _endpoints(running, outputs), "outputs": outputs, "left_out": [asdict(left) for left in left_out]}
     running.save({**state, **changed})
     console.print(f"\n  page      [bold]{running.page}[/] runs already; what changed was deployed\n")
 
 
-def _save(places: Places, children: list[Child], outputs: Outputs | None = None, left_out: list[LeftOut] | None = None) -> None:
+def _save(
+    places: Places,
+    children: list[Child],
+    outputs: Outputs | None = None,
+    left_out: list[LeftOut] | None = None,
+    broker: str | None = None,
+) -> None:
     places.save(
         {
             "ready": outputs is not None,
@@ -174,6 +217,7 @@ def _save(places: Places, children: list[Child], outputs: Outputs | None = None,
             "endpoints": _endpoints(places, outputs) if outputs else {},
             "processes": [asdict(Process.of(os.getpid(), "supervisor")), *(asdict(child.process) for child in children)],
             "outputs": outputs or {},
+            "valkey": broker,
             "left_out": [asdict(left) for left in left_out or []],
         }
     )

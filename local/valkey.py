@@ -14,16 +14,21 @@ PROGRAMS = ("valkey-server", "redis-server")
 
 def start(port: int, log: Path, *options: str) -> Child:
     """Start a server on this port of 127.0.0.1 (`free_port()` finds one) and return when it answers."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
+    found = program()
+    if found is None:
         raise LocalError("no Valkey server on the PATH: install the package valkey-server, or redis-server (apt), or valkey (brew)")
     if not port_is_free(port):
         raise LocalError(f"port {port} is taken: the Valkey server cannot have it")
     where = ("--port", str(port), "--bind", "127.0.0.1", "--dir", str(log.parent))
-    command = (program, *where, "--save", "", "--appendonly", "no", *options)
+    command = (found, *where, "--save", "", "--appendonly", "no", *options)
     child = Child.start("valkey", command, os.environ, log, log.parent)
     child.wait_until(lambda: answers(port))
     return child
+
+
+def program() -> str | None:
+    """The server's program, if this machine has one."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 def answers(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""What goes into each Lambda's zip: dependencies that `make build` puts into build/, and sources that synth adds.
+"""What goes into each Lambda's zip, and each image: dependencies that `make build` puts into build/, sources that synth adds.
 
 `python -m stacks.assets` installs, with uv, what uv.lock says, for the Lambda's Python and processor. Synth never
 installs: it checks that what is there is what uv.lock says, and fails with that command where it is not.
@@ -34,17 +34,21 @@ class AssetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One zip: a dependency group of pyproject.toml and the source folders that its handlers import."""
+    """One zip or image: a dependency group of pyproject.toml, and the sources that its handlers import."""
 
     group: str
     sources: tuple[str, ...]
 
+
+_PUBLISH = tuple(f"services/http/{name}.py" for name in ("__init__", "bodies", "problems", "publish", "schemas"))
 
 ASSETS = {
     "http": Asset("http", ("realtime", "services/__init__.py", "services/http", "functions/__init__.py", "functions/http")),
     "websocket": Asset(
         "websocket", ("realtime", "functions/__init__.py", "functions/websocket", "functions/authorizer", "functions/broadcaster")
     ),
+    "sse": Asset("sse", ("realtime", "services/__init__.py", *_PUBLISH, "services/sse")),
+    "relay": Asset("relay", ("realtime", "functions/__init__.py", "functions/relay")),
 }
 
 

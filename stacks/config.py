@@ -1,18 +1,18 @@
 """What a deployment can choose: the features file and a few context keys of cdk.json (or `-c key=value`)."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from constructs import Construct, Node
 
 from realtime.features import Features, FeaturesError, Pattern, load
 from stacks.assets import AssetError
 
-P = ParamSpec("P")
 S = TypeVar("S", bound=Construct)
 
 
@@ -26,6 +26,8 @@ class Config:
 
     `posts_per_second`: this deployment's share of the 10,000 requests a second that API Gateway gives an account and
     region, @connections included. `make_log_role`: whether to give API Gateway the account-wide role to write logs.
+    `cache`: PubSubStack's, serverless or node-based. `certificate`: ARN of one in ACM, for a public load balancer instead of
+    CloudFront; empty for none.
     """
 
     features: Features
@@ -36,6 +38,8 @@ class Config:
     oidc: dict[str, str]
     posts_per_second: int
     make_log_role: bool
+    cache: str
+    certificate: str
 
     @classmethod
     def of(cls, scope: Construct) -> "Config":
@@ -52,10 +56,15 @@ class Config:
             oidc=_oidc(node),
             posts_per_second=_number(node, "realtime:posts-per-second", 5_000, least=100),
             make_log_role=_one_of(node, "realtime:api-log-role", ("create", "existing")) == "create",
+            cache=_one_of(node, "realtime:cache", ("serverless", "node")),
+            certificate=_certificate(node),
         )
 
-    def when(self, stack: Callable[P, S], *patterns: Pattern) -> Callable[P, S | None]:
-        """The stack's class if a feature uses one of the patterns, else something that makes nothing."""
+    def when(self, stack: Callable[..., S], *patterns: Pattern) -> Callable[..., S | None]:
+        """The stack's class if a feature uses one of the patterns, else what makes nothing.
+
+        So a stack may be handed one that is None: by then it is not made either, which types cannot say.
+        """
         used = {feature.pattern for feature in self.features.values()}
         return stack if used.intersection(patterns) else lambda *_, **__: None
 
@@ -88,6 +97,13 @@ def _number(node: Node, key: str, default: int, *, least: int) -> int:
     if not value.isascii() or not value.isdigit() or int(value) < least:
         raise ConfigError(f"context {key}: {value} is not a whole number from {least} up, as in -c {key}={default}")
     return int(value)
+
+
+def _certificate(node: Node) -> str:
+    value = _text(node, "realtime:certificate", "")
+    if value and not re.fullmatch(r"arn:[\w-]+:acm:[\w-]+:\d{12}:certificate/[\w-]+", value):
+        raise ConfigError(f"context realtime:certificate: {value} is not the ARN of a certificate in ACM: arn:aws:acm:...:certificate/...")
+    return value
 
 
 def _oidc(node: Node) -> dict[str, str]:

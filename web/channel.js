@@ -371,7 +371,7 @@ const follows = ({ epoch, prev }, cursor) => !ahead(prev, cursor) || (cursor ===
 /** The JSON value of a text, or undefined: a gateway's own messages need not be JSON. */
 function parsed(text) {
   try {
-    return JSON.parse(text);
+    return text ? JSON.parse(text) : null; // 204
   } catch {
     return undefined;
   }
@@ -384,5 +384,5 @@ export async function ask(path, body, token) {
   const response = await fetch(path, how);
   const text = await response.text();
   if (!response.ok) throw new Refused(response, parsed(text));
-  return JSON.parse(text);
+  return text ? JSON.parse(text) : null; // 204
 }

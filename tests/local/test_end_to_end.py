@@ -27,7 +27,7 @@ from realtime.tokens import issue
 ROOT = Path(__file__).parents[2]
 MINUTES = 60
 EXTRA = '\n[features.news]\npattern = "polling"\nlatency = "10s"\naccess = { read = "public", publish = "service" }\n'
-EXTRA += '\n[features.alerts]\npattern = "polling"\nlatency = "10s"\n'
+EXTRA += '\n[features.notes]\npattern = "polling"\nlatency = "10s"\n'
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def test_ttl_is_on_as_in_the_template(local: Local) -> None:
 def test_wrong_requests_get_the_table_s_errors(door: httpx2.Client) -> None:
     """Deployed as in the unit tests: problems, never a 500."""
     assert door.get("/topics/nothing").json()["code"] == "unknown_topic"
-    assert door.get("/topics/alerts", headers={"Authorization": "Bearer x"}).json()["code"] == "unauthorized"
+    assert door.get("/topics/notes", headers={"Authorization": "Bearer x"}).json()["code"] == "unauthorized"
     assert door.post("/topics/news/events", content=b"[" * 100_000).json()["code"] == "invalid"
     assert door.post("/topics/news/events", content=b"x" * 1_000_000).json()["code"] == "too_large"
 
@@ -220,7 +220,7 @@ def test_failed_deploy_stops_cleanly(tmp_path: Path, monkeypatch: pytest.MonkeyP
     local = make(tmp_path)
     monkeypatch.setattr(deploy, "bootstrap", lambda _: None)
     with pytest.raises(LocalError, match=r"cdk deploy failed: .*bootstrap"):
-        supervisor.up(local.places, local.features)
+        supervisor.up(local.places, supervisor.Wanted(local.features))
     assert local.everything_is_gone
     assert not local.places.state.exists()
 

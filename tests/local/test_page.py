@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from local.page import create_app
+from local.hubs import TARGETS
+from local.page import Deployment, create_app
 from realtime.tokens import SecretVerifier, issue
 from tests.helpers import SECRET
 
@@ -15,20 +16,29 @@ WEBSOCKET = "ws://localhost:4566/_aws/execute-api/abc/live"
 
 
 @pytest.fixture
-def page() -> TestClient:
-    return TestClient(create_app(UPSTREAM, websocket_url=lambda: WEBSOCKET, signing_secret=SECRET))
+def page(tmp_path: Path) -> TestClient:
+    (tmp_path / "state.json").write_text(json.dumps({"endpoints": {"websocket": WEBSOCKET}}))
+    return TestClient(create_app(UPSTREAM, Deployment(tmp_path), SECRET))
 
 
 @pytest.fixture
-def bare() -> TestClient:
+def bare(tmp_path: Path) -> TestClient:
     """A deployment without a chat."""
-    return TestClient(create_app(UPSTREAM))
+    return TestClient(create_app(UPSTREAM, Deployment(tmp_path / "bare")))
 
 
 def test_page_learns_where_the_chat_is(page: TestClient, bare: TestClient) -> None:
     """Where there is none, there is no key: the card stays hidden."""
     assert page.get("/client.json").json() == {"websocket": WEBSOCKET}
     assert bare.get("/client.json").json() == {}
+
+
+def test_page_learns_whether_there_are_streams(bare: TestClient, tmp_path: Path) -> None:
+    """While a hub runs; without one, a stream is 503, after which clients come back."""
+    assert bare.get("/topics/alerts/stream").status_code == 503
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / TARGETS).write_text("[9]")
+    assert bare.get("/client.json").json() == {"stream": "/"}
 
 
 def test_guest_gets_a_token_of_the_deployment(page: TestClient) -> None:

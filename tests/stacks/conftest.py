@@ -11,10 +11,14 @@ import pytest
 from stacks.assets import Target, install
 from stacks.config import Config
 from stacks.core import CoreStack
+from stacks.network import NetworkStack
 from stacks.polling import PollingStack
+from stacks.pubsub import PubSubStack
+from stacks.sse_service import SseServiceStack
 from stacks.websocket import WebSocketStack
 
 ROOT = Path(__file__).parents[2]
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/5f1c0a52-3b7e-4c8e-9d58-3c2f5a4f7e11"
 Templates = dict[str, dict[str, Any]]
 
 
@@ -23,6 +27,7 @@ def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins:
     install(Target("3.14", "arm64"))
     keys = json.loads((ROOT / "cdk.json").read_text())["context"] | {"features": str(features)}
     keys |= {f"realtime:{key.replace('_', '-')}": value for key, value in context.items()}
+    keys["aws:cdk:disable-asset-staging"] = True  # else each synth copies 160 MB; the templates, hashes included, are the same
     app = cdk.App(context=keys, outdir=str(folder), builtin_cloud_formation_validation=validate)
     if plugins:
         cdk.Validations.of(app).add_plugins(*plugins)
@@ -30,6 +35,9 @@ def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins:
     core = CoreStack(app, "CoreStack", config=config)
     config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core)
     config.when(WebSocketStack, "websocket", "fallback")(app, "WebSocketStack", core=core)
+    network = config.when(NetworkStack, "sse", "fallback")(app, "NetworkStack")
+    config.when(SseServiceStack, "sse", "fallback")(app, "SseServiceStack", core=core, network=network)
+    config.when(PubSubStack, "sse", "fallback")(app, "PubSubStack", core=core, network=network)
     app.synth()
     return {file.name.removesuffix(".template.json"): json.loads(file.read_text()) for file in sorted(folder.glob("*.template.json"))}
 
@@ -46,6 +54,12 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     (folder / "features.toml").write_text((ROOT / "tests/features.toml").read_text())
     (folder / "chat.json").write_text('{"message": true}')
     return synthesize(tmp_path_factory.mktemp("cdk"), folder / "features.toml", origins="https://shop.example,https://admin.example")
+
+
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """With a certificate, and so a public load balancer; and with the node-based cache."""
+    return synthesize(tmp_path_factory.mktemp("cdk"), ROOT / "features.toml", cache="node", certificate=CERTIFICATE)
 
 
 def of_type(template: Mapping[str, Any], type: str) -> list[dict[str, Any]]:

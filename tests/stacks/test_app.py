@@ -14,27 +14,39 @@ from syrupy.assertion import SnapshotAssertion
 
 from realtime.features import FeaturesError
 from stacks.config import Config, ConfigError
-from tests.stacks.conftest import ROOT, Templates, synthesize
+from tests.stacks.conftest import CERTIFICATE, ROOT, Templates, synthesize
 
 HASH = re.compile(r"[0-9a-f]{64}")
 POLLING = ROOT / "features.toml"
 
 
-@pytest.mark.parametrize("stack", ["CoreStack", "PollingStack", "WebSocketStack"])
+def masked(template: dict[str, Any]) -> str:
+    return HASH.sub("<hash>", json.dumps(template, indent=1, sort_keys=True))
+
+
+@pytest.mark.parametrize("stack", ["CoreStack", "NetworkStack", "PollingStack", "PubSubStack", "SseServiceStack", "WebSocketStack"])
 def test_template_is_as_reviewed(templates: Templates, stack: str, snapshot: SnapshotAssertion) -> None:
     """A change of the template is seen in the review; hashes of assets are masked, so an edit of code is not one."""
-    assert HASH.sub("<hash>", json.dumps(templates[stack], indent=1, sort_keys=True)) == snapshot
+    assert masked(templates[stack]) == snapshot
 
 
-def test_nag_and_cloudformation_find_nothing_unexplained(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stack", ["PubSubStack", "SseServiceStack"])
+def test_other_template_is_as_reviewed(certified: Templates, stack: str, snapshot: SnapshotAssertion) -> None:
+    """The same with a certificate, and with the node-based cache."""
+    assert masked(certified[stack]) == snapshot
+
+
+@pytest.mark.parametrize("context", [{}, {"cache": "node", "certificate": CERTIFICATE}], ids=("", "other"))
+def test_nag_and_cloudformation_find_nothing_unexplained(tmp_path: Path, context: dict[str, str]) -> None:
     """cdk-nag's AWS Solutions rules and CDK's own template validation: every finding is mended or has its reason beside it."""
-    synthesize(tmp_path, POLLING, validate=True, plugins=(AwsSolutionsChecks(),))
+    synthesize(tmp_path, POLLING, validate=True, plugins=(AwsSolutionsChecks(),), **context)
 
 
-def test_cfn_lint_is_clean(templates: Templates, tmp_path: Path) -> None:
+def test_cfn_lint_is_clean(templates: Templates, certified: Templates, tmp_path: Path) -> None:
     """cfn-lint over every template. W3005 is about the DependsOn that CDK itself writes beside a reference."""
-    for name, template in templates.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(template))
+    for variant, made in (("", templates), ("certified", certified)):
+        for name, template in made.items():
+            (tmp_path / f"{variant}-{name}.json").write_text(json.dumps(template))
     command: list[str | Path] = [Path(sys.executable).with_name("cfn-lint"), *sorted(tmp_path.glob("*.json")), "--ignore-checks", "W3005"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
@@ -42,10 +54,17 @@ def test_cfn_lint_is_clean(templates: Templates, tmp_path: Path) -> None:
 
 def test_shared_outputs_do_not_depend_on_the_features(templates: Templates, private: Templates, tmp_path: Path) -> None:
     """CoreStack exports the same for every features file, so that a change of pattern never meets "export in use"."""
-    (tmp_path / "features.toml").write_text('[features.alerts]\npattern = "sse"\nlatency = "1s"\n')
+    (tmp_path / "features.toml").write_text('[features.metrics]\npattern = "polling"\n')
     without = synthesize(tmp_path / "cdk", tmp_path / "features.toml")
-    assert set(without) == {"CoreStack"}
+    assert set(without) == {"CoreStack", "PollingStack"}
     assert without["CoreStack"]["Outputs"] == templates["CoreStack"]["Outputs"] == private["CoreStack"]["Outputs"]
+
+
+def test_shared_outputs_do_not_depend_on_other_choices(templates: Templates, certified: Templates, private: Templates) -> None:
+    """Nor does what NetworkStack exports: a cache or a certificate can come and go."""
+    outputs = [made["NetworkStack"]["Outputs"] for made in (templates, certified, private)]
+    assert all(other == outputs[0] for other in outputs)
+    assert certified["CoreStack"]["Outputs"] == templates["CoreStack"]["Outputs"]
 
 
 def test_synth_is_deterministic(templates: Templates, tmp_path: Path) -> None:
@@ -62,6 +81,8 @@ def test_synth_is_deterministic(templates: Templates, tmp_path: Path) -> None:
         ("realtime:posts-per-second", "many", "many is not a whole number from 100 up"),
         ("realtime:posts-per-second", "99", "99 is not a whole number from 100 up"),
         ("realtime:api-log-role", "none", "none is not known; write create or existing"),
+        ("realtime:cache", "big", "big is not known; write serverless or node"),
+        ("realtime:certificate", "shop.example", "shop.example is not the ARN of a certificate in ACM"),
     ],
 )
 def test_wrong_context_is_told(key: str, value: object, told: str) -> None:

@@ -67,7 +67,7 @@ def test_functions_say_nothing_of_a_token_in_their_logs(environment: dict[str, s
 def test_cloud_asset_is_built_for_lambda(name: str) -> None:
     """Every compiled file in it is for CPython 3.14 (or the stable ABI) on 64-bit ARM."""
     libraries = list(staged(CLOUD, name).rglob("*.so*"))
-    assert libraries
+    assert libraries or name == "relay"  # which is Python alone
     for library in libraries:
         assert re.search(r"cpython-314-aarch64-linux-gnu|\.abi3\.", library.name), library
         assert int.from_bytes(library.read_bytes()[18:20], "little") == AARCH64, library
