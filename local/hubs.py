@@ -73,11 +73,11 @@ class Service:
         self._tasks: list[Task] = []
 
     def look(self) -> None:
-        """One round: replace what has ended or is of another revision."""
-        revision, count = self._wanted()
+        """One round: replace what has ended or is of another revision; end all where the service is gone."""
+        revision, count = self._wanted() or (None, 0)
         self._tasks = [task for task in self._tasks if task.child.popen.poll() is None]
         old = [task for task in self._tasks if task.revision != revision]
-        while len(self._tasks) - len(old) < count:
+        while revision and len(self._tasks) - len(old) < count:
             self._tasks.append(self._start(revision))
         surplus = [task for task in self._tasks if task.revision == revision][count:]
         for task in old + surplus:
@@ -90,9 +90,12 @@ class Service:
         self._publish(nowhere=True)
         stop([task.child.process for task in self._tasks])
 
-    def _wanted(self) -> tuple[Revision, int]:
-        (arn,) = self._ecs.list_services(cluster=self._cluster)["serviceArns"]
-        (service,) = self._ecs.describe_services(cluster=self._cluster, services=[arn])["services"]
+    def _wanted(self) -> tuple[Revision, int] | None:
+        try:
+            (arn,) = self._ecs.list_services(cluster=self._cluster)["serviceArns"]
+            (service,) = self._ecs.describe_services(cluster=self._cluster, services=[arn])["services"]
+        except (ValueError, self._ecs.exceptions.ClusterNotFoundException):
+            return None
         definition = self._ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
         (container,) = definition["containerDefinitions"]
         folder = self._places.folder / "cdk.out" / f"asset.{container['image'].rpartition(':')[2]}"

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 MINUTES = 60
 EXTRA = '\n[features.news]\npattern = "polling"\nlatency = "10s"\naccess = { read = "public", publish = "service" }\n'
 EXTRA += '\n[features.notes]\npattern = "polling"\nlatency = "10s"\n'
+LEFT_OUT = {"ApiGatewayV2", "ApplicationAutoScaling", "CloudFront", "CloudWatch", "EC2", "ElastiCache"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Local:
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout
 
-    def up(self, *, fails: bool = False) -> str:
+    def up(self, *, bus: str = "log", fails: bool = False) -> str:
         ports = ["--port", str(self.places.page_port), "--endpoint-port", str(self.places.endpoint_port)]
-        return self.run("up", "--detach", "--features", str(self.features), *ports, fails=fails)
+        return self.run("up", "--detach", "--features", str(self.features), "--bus", bus, *ports, fails=fails)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -95,9 +96,9 @@ def test_status_names_what_runs_and_what_was_left_out(local: Local) -> None:
     """For programs: endpoints, processes, and the list of resources that the local endpoint did not get."""
     status = local.status
     assert status["running"]
-    assert {p["name"] for p in status["processes"] if p["alive"]} == {"supervisor", "ministack", "page", "orders"}
+    assert {p["name"] for p in status["processes"] if p["alive"]} == {"supervisor", "ministack", "valkey", "page", "hubs", "orders"}
     assert set(status["endpoints"]) == {"page", "aws", "front_door", "websocket"}
-    assert {left["type"] for left in status["left_out"]} == {"AWS::ApiGatewayV2::RouteResponse"}
+    assert {left["type"].split("::")[1] for left in status["left_out"]} == LEFT_OUT
 
 
 def test_published_event_is_polled_and_then_304(door: httpx2.Client) -> None:
@@ -152,7 +153,7 @@ def test_edit_is_redeployed_and_the_log_stays(local: Local, door: httpx2.Client)
     assert page["recovered"]
     local.up()
     log = (local.places.folder / "logs/cdk-deploy.log").read_text()
-    assert log.count("(no changes)") == 3
+    assert log.count("(no changes)") == 5
 
 
 def test_destroy_leaves_nothing(local: Local) -> None:
