@@ -29,7 +29,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from bench import hub_joined, hub_servers
+from bench import hub_frozen, hub_joined, hub_servers
 from bench.compare import compare
 from bench.hub_client import BYTES, EVENTS, Load, Publisher, Tally, compiled, publish
 from bench.hub_servers import BENCH, Server
@@ -68,6 +68,7 @@ def run(sizes: Sequence[int] = SIZES, rounds: int = ROUNDS) -> Report:
         else:
             once["sse-starlette"] = hub_servers.sse_starlette
         figures = [figure for size in sizes for figure in _size(folder, load, size, rounds, once)]
+        figures += hub_frozen.run(folder, load, rounds)
         figures += hub_joined.run(folder, load, min(sizes))
     conditions = f"median of {rounds} alternating rounds, {EVENTS} events of {BYTES} bytes, one process a server, all on this machine"
     return Report(conditions, tuple(figures))

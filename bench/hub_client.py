@@ -3,6 +3,7 @@
 import json
 import queue
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -80,6 +81,10 @@ class Load:
         self._process.kill()
         self._process.wait(ANSWER_SECONDS)
 
+    def freeze(self) -> None:
+        """It reads no more, and goes on holding its connections."""
+        self._process.send_signal(signal.SIGSTOP)
+
     def says(self, words: str, seconds: float) -> bool:
         """Whether it says so within that time."""
         deadline = time.monotonic() + seconds
@@ -127,16 +132,23 @@ class Publisher:
     def publish(self, number: int) -> None:
         """Send an event whose time is now."""
         stamp = f"~{number}.{time.monotonic_ns()}~"
-        body = self._server.body % f'"{stamp:x<{BYTES - 2}}"'.encode()
+        self._send(f'"{stamp:x<{BYTES - 2}}"'.encode())
+
+    def fill(self, size: int) -> None:
+        """Send an event of that size that no reader counts."""
+        self._send(f'"{"x" * size}"'.encode())
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _send(self, data: bytes) -> None:
+        body = self._server.body % data
         self._socket.sendall(b"%bContent-Length: %d\r\n\r\n%b" % (self._head, len(body), body))
         answer = HTTPResponse(self._socket, method="POST")
         answer.begin()
         said = answer.read()
         if answer.status >= 300:
             raise LocalError(f"{self._server.name} answered {answer.status} to an event: {said[:200].decode(errors='replace')}")
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 def publish(publisher: Publisher, loads: Sequence[Load]) -> None:

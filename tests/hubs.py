@@ -6,13 +6,14 @@ import os
 import random
 import secrets
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 
@@ -30,6 +31,19 @@ BROKEN_SECONDS = (0.1, 0.5)
 """What a reader waits whose connection broke: a shortened `retry`."""
 
 SILENT_SECONDS = 40.0
+
+
+class Targets(Protocol):
+    """Where readers may connect, and publishers."""
+
+    targets: list[int]
+
+
+@dataclass
+class Alone:
+    """One hub that somebody else has started."""
+
+    targets: list[int]
 
 
 class Fleet:
@@ -122,7 +136,8 @@ def until_bus(fleet: Fleet, kind: str, seconds: float = 15.0) -> None:
 class Reader:
     """A client over many connections, as EventSource would be."""
 
-    fleet: Fleet
+    fleet: Targets
+    buffer: int = 0  # of the kernel for what it has received; 0: its default
     seen: list[dict[str, Any]] = field(default_factory=list)
     cursor: str = "0-0"
     connections: int = 0
@@ -146,7 +161,7 @@ class Reader:
     async def _connection(self) -> float:
         """One stream to its end; the pause before the next that the server asks for."""
         port = random.choice(self.fleet.targets)
-        reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 2)
+        reader, writer = await asyncio.wait_for(self._connected(port), 5)
         try:
             writer.write(f"GET /topics/{TOPIC}/stream HTTP/1.1\r\nHost: hub\r\nLast-Event-ID: {self.cursor}\r\n\r\n".encode())
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
@@ -157,6 +172,14 @@ class Reader:
             return await self._stream(reader)
         finally:
             writer.close()
+
+    async def _connected(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        plug = socket.socket()
+        plug.setblocking(False)
+        if self.buffer:
+            plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.buffer)
+        await asyncio.get_running_loop().sock_connect(plug, ("127.0.0.1", port))
+        return await asyncio.open_connection(sock=plug)
 
     async def _stream(self, reader: asyncio.StreamReader) -> float:
         """Seconds that the server asked to wait, where it ended the stream."""
@@ -179,29 +202,42 @@ class Reader:
         return 0.0
 
 
-async def publish(fleet: Fleet, count: int, per_second: float) -> None:
-    """Publish 0, 1, 2 ... at that pace, each through any hub, with its key again until it is accepted."""
+async def publish(fleet: Targets, count: int, per_second: float, size: int = 0) -> None:
+    """Publish 0, 1, 2 ... at that pace, each through any hub, and again with its key until it is accepted.
+
+    With a `size`, texts of so many characters that begin with the number.
+    """
     began = time.monotonic()
     headers = {"Authorization": f"Bearer {issue(SECRET, 'job', 3600, role='service')}"}
     async with httpx2.AsyncClient(timeout=5) as client:
         for number in range(count):
             await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
+            data = str(number).ljust(size) if size else number
             key = headers | {"Idempotency-Key": f"n-{number}"}
             for attempt in range(100):
-                if await _accepted(client, random.choice(fleet.targets), number, key):
+                if await _accepted(client, random.choice(fleet.targets), data, key):
                     break
                 await asyncio.sleep(random.uniform(0.05, 0.1 * min(attempt + 1, 5)))
             else:
                 raise AssertionError(f"event {number} was never accepted")
 
 
-async def _accepted(client: httpx2.AsyncClient, port: int, number: int, headers: dict[str, str]) -> bool:
+async def _accepted(client: httpx2.AsyncClient, port: int, data: int | str, headers: dict[str, str]) -> bool:
     try:
-        answer = await client.post(f"http://127.0.0.1:{port}/topics/{TOPIC}/events", json={"type": "n", "data": number}, headers=headers)
+        answer = await client.post(f"http://127.0.0.1:{port}/topics/{TOPIC}/events", json={"type": "n", "data": data}, headers=headers)
     except httpx2.HTTPError:
         return False
     assert answer.status_code in (201, 503), answer.text
     return answer.status_code == 201
+
+
+async def all_connected(readers: list[Reader], seconds: float = 20.0) -> None:
+    """Wait until every reader has a stream."""
+    for _ in range(int(seconds * 20)):
+        if all(reader.connections for reader in readers):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"not all readers were connected after {seconds} s")
 
 
 async def settle(readers: list[Reader], count: int, seconds: float = 20.0) -> None:
@@ -216,7 +252,7 @@ def all_once_in_order(readers: list[Reader], count: int) -> None:
     """Every reader has every event, once, in the order of the log; and all agree on what was published."""
     wrong = {number: reader.numbers for number, reader in enumerate(readers) if reader.numbers != list(range(1, count + 1))}
     assert not wrong, f"{len(wrong)} readers, the first: {next(iter(wrong.items()))}"
-    assert {tuple(event["data"] for event in reader.seen) for reader in readers} == {tuple(range(count))}
+    assert {tuple(int(event["data"]) for event in reader.seen) for reader in readers} == {tuple(range(count))}
     assert not [reader.odd for reader in readers if reader.odd]
 
 
