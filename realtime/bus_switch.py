@@ -41,9 +41,8 @@ class _Running:
         return False
 
     def end(self) -> None:
+        """The publisher's connections are left to their threads, which may be at work."""
         self._task.cancel()
-        if self.publisher:
-            self.publisher.close()
 
 
 class SwitchedBus:

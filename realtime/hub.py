@@ -41,6 +41,9 @@ ROTATE_SECONDS = (120.0, 240.0)
 
 COME_BACK_MS = (100, 1_000)
 
+_TURN_SECONDS = 1.0
+"""How often heartbeats and rotations that are due are looked for."""
+
 logger = logging.getLogger("realtime.hub")
 
 
@@ -61,13 +64,14 @@ class Reader(Protocol):
 class _Stream:
     """A reader and where he stands: `cursors` in the order of his topics. While he lives on a single one, that is the feed's.
 
-    `rotate_at` is on the loop's clock, `until` (when his token ends) in Unix seconds.
+    `rotate_at` and `beat_at` (his next heartbeat) are on the loop's clock, `until` (when his token ends) in Unix seconds.
     """
 
     reader: Reader
     topics: tuple[Topic, ...]
     cursors: list[Cursor]
     rotate_at: float
+    beat_at: float
     until: float
     live: bool = False
     ended: bool = False
@@ -147,7 +151,9 @@ class Hub:
 
         `until` is when his token ends (Unix seconds), and with it the stream.
         """
-        stream = _Stream(reader, tuple(topics), list(after), _rotation(), until)
+        now = asyncio.get_running_loop().time()
+        rotate_at, beat_at = now + random.uniform(*ROTATE_SECONDS), now + random.uniform(0, HEARTBEAT_SECONDS)  # noqa: S311 - jitter
+        stream = _Stream(reader, tuple(topics), list(after), rotate_at, beat_at, until)
         self._streams[reader] = stream
         feeds = [self._open(topic) for topic in topics]
         try:
@@ -394,17 +400,18 @@ class Hub:
     # Time
 
     async def run(self) -> None:
-        """Heartbeats and rotation, until cancelled. A second's share of the readers at a time, so that nothing comes in a burst."""
-        loop, turn = asyncio.get_running_loop(), 0
+        """Heartbeats and rotation, until cancelled. Each reader has times of his own, so that nothing comes in a burst."""
+        loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(1)
-            turn, now, today = (turn + 1) % HEARTBEAT_SECONDS, loop.time(), time.time()
-            for number, stream in enumerate(list(self._streams.values())):
+            await asyncio.sleep(_TURN_SECONDS)
+            now, today = loop.time(), time.time()
+            for stream in list(self._streams.values()):
                 if stream.until <= today:
                     self._end(stream, sse.error(RealtimeError(Code.EXPIRED, "the token has expired: come back with a new one")))
                 elif stream.rotate_at <= now:
                     self._end(stream, sse.reconnect(random.randint(*COME_BACK_MS)))  # noqa: S311 - jitter
-                elif stream.live and number % HEARTBEAT_SECONDS == turn:
+                elif stream.live and stream.beat_at <= now:
+                    stream.beat_at = now + HEARTBEAT_SECONDS - _TURN_SECONDS
                     self._write(stream, sse.HEARTBEAT)
 
     async def drain(self, seconds: float) -> None:
@@ -414,10 +421,6 @@ class Hub:
             self._end(stream, sse.reconnect(random.randint(*COME_BACK_MS)))  # noqa: S311 - jitter
             if number % 50 == 0:
                 await asyncio.sleep(seconds * 50 / len(streams))
-
-
-def _rotation() -> float:
-    return asyncio.get_running_loop().time() + random.uniform(*ROTATE_SECONDS)  # noqa: S311 - jitter
 
 
 def _behind(feed: _Feed, head: Cursor) -> bool:

@@ -16,6 +16,7 @@ from realtime.features import Topic
 from realtime.hub import KEPT_EVENTS, Hub
 from realtime.log import Log, Page
 from realtime.memory import MemoryStore
+from realtime.sse import HEARTBEAT
 from tests.helpers import event, topic
 
 NEWS, ALERTS, PRICE = topic("news"), topic("alerts"), topic("price", keep="latest")
@@ -326,6 +327,24 @@ async def test_drain_sends_everybody_elsewhere(world: World) -> None:
     await world.hub.drain(0.5)
     assert time.monotonic() - started < 2
     assert all(reader.kinds == ["reconnect"] and not reader.open for reader in readers)
+
+
+def test_heartbeats_come_in_time_whoever_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every 15 s at the latest (here 0.2), also where those who came before leave all the time."""
+    monkeypatch.setattr("realtime.hub.HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr("realtime.hub._TURN_SECONDS", 0.02)
+
+    async def test(world: World) -> None:
+        older = [await world.reader() for _ in range(50)]
+        reader = await world.reader()
+        running = asyncio.create_task(world.hub.run())
+        for leaving in older:
+            await asyncio.sleep(0.02)
+            world.hub.leave(leaving)
+        running.cancel()
+        assert 4 <= reader.raw.count(HEARTBEAT) <= 7
+
+    in_loop(test)()
 
 
 @in_loop
