@@ -13,10 +13,10 @@ down: setup ## end everything that `up --detach`, or a killed `up`, left running
 status: setup
 	@$(RUN) -m local status
 
-test: setup-nginx build ## all tests; no account, no Docker
+test: setup-tests build ## all tests; no account, no Docker
 	@$(RUN) -m pytest
 
-soak: setup-nginx build ## the same, with the long scenarios at full length
+soak: setup-tests build ## the same, with the long scenarios at full length
 	@SOAK=full $(RUN) -m pytest -m soak
 
 check: setup build ## style, types, templates
@@ -25,7 +25,7 @@ check: setup build ## style, types, templates
 	@$(RUN) -m mypy
 	@$(RUN) -m pytest tests/stacks tests/test_documents.py
 
-bench: setup-nginx build ## measure; results on screen and in bench/results
+bench: setup-bench build ## measure; results on screen and in bench/results
 	@$(RUN) -m bench
 
 synth: setup build
@@ -46,5 +46,8 @@ openapi: setup ## write docs/openapi.json anew
 setup:
 	@$(PYTHON) local/setup.py
 
-setup-nginx:
-	@$(PYTHON) local/setup.py --nginx
+setup-tests:
+	@$(PYTHON) local/setup.py --tests
+
+setup-bench:
+	@$(PYTHON) local/setup.py --bench

@@ -14,14 +14,18 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
+TESTS = [(["nginx"], "nginx-light"), (["valkey-server", "redis-server"], "redis-server"), (["chromium"], "chromium")]
+BENCH = [(["/usr/lib/nginx/modules/ngx_nchan_module.so"], "libnginx-mod-nchan"), (["cc"], "gcc libc6-dev")]
+"""What only tests, and only benches, need: each a command or a file that shows that it is there, and its Debian package."""
+
 READY = os.path.join(VENV, ".ready")
 
 
 def main():
     if sys.version_info < (3, 11):
         fail("Python 3.11 or newer is needed, this is {}.{}: install it, or name one with make PYTHON=python3.12".format(*sys.version_info))
-    if "--nginx" in sys.argv:
-        debian("nginx", "nginx-light")
+    if "--tests" in sys.argv or "--bench" in sys.argv:
+        debian(TESTS + (BENCH if "--bench" in sys.argv else []))
     wanted = fingerprint()
     if read(READY) == wanted and os.path.exists(PYTHON) and os.path.exists(os.path.join(ROOT, "node_modules", ".bin", "cdk")):
         return
@@ -41,21 +45,27 @@ def main():
         file.write(wanted)
 
 
-def debian(command, package):
-    """Install a Debian package that a test needs, where we may; else say how."""
-    if shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin"):
+def debian(tools):
+    """Install the Debian packages of those tools that are missing, where we may; else say how."""
+    missing = [package for places, package in tools if not any(found(place) for place in places)]
+    if not missing:
         return
-    install = "apt-get install -y --no-install-recommends " + package
+    install = "apt-get install -y --no-install-recommends " + " ".join(missing)
     if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
-        missing = "{} is needed by one test and by make bench: run (sudo) {}, or brew install {}".format(command, install, command)
+        told = "tests and benches need more than Python and Node: run (sudo) {}, or get the same from your system's packages".format(install)
         if os.environ.get("CI"):
-            fail(missing)
-        print("note: " + missing, flush=True)
+            fail(told)
+        print("note: " + told, flush=True)
         return
     step(
-        "installing " + command,
+        "installing " + ", ".join(missing),
         ["sh", "-c", "apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive {} >/dev/null".format(install)],
     )
+
+
+def found(place):
+    """A file, or a command on the PATH."""
+    return os.path.exists(place) if "/" in place else shutil.which(place, path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
 def step(what, command, hint=None):
