@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from string import Template
 
@@ -33,7 +34,7 @@ class Site:
         self._children = [self._nginx(timeout), self._python("services.http", self._door_port)]
         self._hub = self._python("tests.conformance.service", self._hub_port)
         for child, port in zip([*self._children, self._hub], (self.port, self._door_port, self._hub_port), strict=True):
-            child.wait_until(lambda port=port: not port_is_free(port))
+            child.wait_until(partial(_taken, port))
         self._publisher = httpx2.Client(timeout=5, headers={"Authorization": f"Bearer {issue(SECRET, 'job', 3600, role='service')}"})
 
     @property
@@ -76,6 +77,10 @@ class Site:
         (self._folder / "nginx.conf").write_text(template.substitute(ports, timeout=timeout, web=self._folder / "web"))
         command = [program, "-p", str(self._folder), "-e", "stderr", "-c", "nginx.conf"]
         return Child.start("nginx", command, os.environ, self._folder / "nginx.log", self._folder)
+
+
+def _taken(port: int) -> bool:
+    return not port_is_free(port)
 
 
 @contextmanager
