@@ -52,7 +52,9 @@ def debian(tools):
         return
     install = "apt-get install -y --no-install-recommends " + " ".join(missing)
     if not (hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")):
-        told = "tests and benches need more than Python and Node: run (sudo) {}, or get the same from your system's packages".format(install)
+        told = "tests and benches need more than Python and Node: run (sudo) {}, or get the same from your system's packages".format(
+            install
+        )
         if os.environ.get("CI"):
             fail(told)
         print("note: " + told, flush=True)
