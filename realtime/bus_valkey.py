@@ -48,12 +48,17 @@ class ValkeyBus:
         self.ready = False
 
     async def run(self) -> None:
-        """One session after another, until cancelled; between them random pauses of at most 5 s."""
+        """One session after another, until cancelled; between them random pauses of at most 5 s, each after a look at the log.
+
+        So while Valkey is away events are late by such a pause, and by the 2 s that an attempt to connect may take.
+        """
         self._hub.watchers.add(self._changed.set)
         try:
             while True:
                 failure = await attempt(self._session())
-                await asyncio.sleep(self._backoff.note(_first(failure), "Valkey"))
+                pause = self._backoff.note(_first(failure), "Valkey")
+                await attempt(compare(self._hub, self._log, list(self._hub.feeds.values())))  # late is better than silent
+                await asyncio.sleep(pause)
         finally:
             self._hub.watchers.discard(self._changed.set)
 

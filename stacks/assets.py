@@ -40,14 +40,14 @@ class Asset:
     sources: tuple[str, ...]
 
 
-_PUBLISH = tuple(f"services/http/{name}.py" for name in ("__init__", "bodies", "problems", "publish", "schemas"))
+_FROM_HTTP = tuple(f"services/http/{name}.py" for name in ("__init__", "access", "bodies", "problems", "publish", "schemas"))
 
 ASSETS = {
     "http": Asset("http", ("realtime", "services/__init__.py", "services/http", "functions/__init__.py", "functions/http")),
     "websocket": Asset(
         "websocket", ("realtime", "functions/__init__.py", "functions/websocket", "functions/authorizer", "functions/broadcaster")
     ),
-    "sse": Asset("sse", ("realtime", "services/__init__.py", *_PUBLISH, "services/sse")),
+    "sse": Asset("sse", ("realtime", "services/__init__.py", *_FROM_HTTP, "services/sse")),
     "relay": Asset("relay", ("realtime", "functions/__init__.py", "functions/relay")),
 }
 

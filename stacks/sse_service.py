@@ -24,7 +24,7 @@ from stacks.parts.nag import accept
 
 ASSET = "sse"
 PORT = 8080
-PATHS = ("/topics/*", "/stream")
+PATHS = ("/topics/*", "/stream", "/sessions")
 """What the load balancer passes on; health checks and whatever else the service has stay inside."""
 
 IDLE_SECONDS = 60

@@ -24,8 +24,8 @@ from tests.endpoint import Endpoint
 from tests.helpers import SECRET
 from tests.valkey import Valkey
 
-TOPIC = "alerts"
-FEATURES = '[features.alerts]\npattern = "sse"\nlatency = "1s"\naccess = { read = "public", publish = "service" }\n'
+TOPIC = "alerts/a"
+FEATURES = '[features.alerts]\npattern = "sse"\nlatency = "1s"\nrooms = true\naccess = { read = "public", publish = "service" }\n'
 
 BROKEN_SECONDS = (0.1, 0.5)
 """What a reader waits whose connection broke: a shortened `retry`."""
@@ -137,6 +137,7 @@ class Reader:
     """A client over many connections, as EventSource would be."""
 
     fleet: Targets
+    topic: str = TOPIC
     buffer: int = 0  # of the kernel for what it has received; 0: its default
     seen: list[dict[str, Any]] = field(default_factory=list)
     cursor: str = "0-0"
@@ -163,7 +164,7 @@ class Reader:
         port = random.choice(self.fleet.targets)
         reader, writer = await asyncio.wait_for(self._connected(port), 5)
         try:
-            writer.write(f"GET /topics/{TOPIC}/stream HTTP/1.1\r\nHost: hub\r\nLast-Event-ID: {self.cursor}\r\n\r\n".encode())
+            writer.write(f"GET /topics/{self.topic}/stream HTTP/1.1\r\nHost: hub\r\nLast-Event-ID: {self.cursor}\r\n\r\n".encode())
             await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             self.connections += 1
             if self._away_since:
@@ -202,7 +203,7 @@ class Reader:
         return 0.0
 
 
-async def publish(fleet: Targets, count: int, per_second: float, size: int = 0) -> None:
+async def publish(fleet: Targets, count: int, per_second: float, *, topic: str = TOPIC, size: int = 0) -> None:
     """Publish 0, 1, 2 ... at that pace, each through any hub, and again with its key until it is accepted.
 
     With a `size`, texts of so many characters that begin with the number.
@@ -215,16 +216,16 @@ async def publish(fleet: Targets, count: int, per_second: float, size: int = 0) 
             data = str(number).ljust(size) if size else number
             key = headers | {"Idempotency-Key": f"n-{number}"}
             for attempt in range(100):
-                if await _accepted(client, random.choice(fleet.targets), data, key):
+                if await _accepted(client, f"http://127.0.0.1:{random.choice(fleet.targets)}/topics/{topic}/events", data, key):
                     break
                 await asyncio.sleep(random.uniform(0.05, 0.1 * min(attempt + 1, 5)))
             else:
                 raise AssertionError(f"event {number} was never accepted")
 
 
-async def _accepted(client: httpx2.AsyncClient, port: int, data: int | str, headers: dict[str, str]) -> bool:
+async def _accepted(client: httpx2.AsyncClient, url: str, data: int | str, headers: dict[str, str]) -> bool:
     try:
-        answer = await client.post(f"http://127.0.0.1:{port}/topics/{TOPIC}/events", json={"type": "n", "data": data}, headers=headers)
+        answer = await client.post(url, json={"type": "n", "data": data}, headers=headers)
     except httpx2.HTTPError:
         return False
     assert answer.status_code in (201, 503), answer.text

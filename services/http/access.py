@@ -31,6 +31,14 @@ def router(runtime: Runtime) -> APIRouter:
         answer = Ticket(ticket=made, expires_in=TICKET_SECONDS)
         return Response(answer.model_dump_json(), 201, _NO_STORE, "application/json")
 
+    routes.include_router(sessions(runtime))
+    return routes
+
+
+def sessions(runtime: Runtime) -> APIRouter:
+    """The session route alone: a cookie is good for its host only, so the hub makes them too."""
+    routes = APIRouter()
+
     @routes.post("/sessions", status_code=204, responses=SESSION_RESPONSES)
     def session(authorization: Authorization = None) -> Response:
         """A cookie session for native EventSource, as long as the token lives."""

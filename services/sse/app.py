@@ -18,7 +18,7 @@ from realtime.hub import Hub
 from realtime.policy import Principal
 from realtime.publish import Publisher
 from realtime.runtime import Runtime
-from services.http import problems, publish
+from services.http import access, problems, publish
 from services.sse import stream
 
 
@@ -58,6 +58,7 @@ def create_app(runtime: Runtime, hub: Hub, bus: SwitchedBus | None = None) -> Fa
     app.state.draining = draining
     problems.install(app)
     app.include_router(stream.router(runtime, hub, draining))
+    app.include_router(access.sessions(runtime))
     app.include_router(publish.router(replace(runtime, publisher=Heard(runtime.publisher, hub, bus))))
 
     @app.get("/healthz")

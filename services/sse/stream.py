@@ -20,7 +20,7 @@ from realtime.sessions import COOKIE
 from realtime.tokens import CLOCK_SECONDS
 from services.http.bodies import Authorization
 from services.http.problems import problem
-from services.sse.transport import DETACH, Sender
+from services.sse.transport import DETACH, UNFRAMED, Sender
 
 RETRY_MS = (2_000, 6_000)
 """Each connection comes back after another time between these."""
@@ -114,8 +114,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._draining.now:  # not an error: EventSource would stop for good
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": sse.reconnect(_retry_ms())})
+            await Response(sse.reconnect(_retry_ms()), headers=HEADERS)(scope, receive, send)
             return
         try:
             begin = await self._hub.begin(self._topics, self._after)
@@ -123,7 +122,10 @@ class EventStream(Response):
             await problem(refusal)(scope, receive, send)
             return
         first = sse.retry(_retry_ms()) + (sse.position(sse.join(begin)) if None in self._after else b"")
-        detach = (scope.get("extensions") or {}).get(DETACH)
+        extensions = scope.get("extensions") or {}
+        detach, unframed = extensions.get(DETACH), extensions.get(UNFRAMED)
+        if unframed:
+            unframed()
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         if detach is None:
             await self._through(Sender(send), receive, first, begin)

@@ -17,6 +17,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 DETACH = "realtime.detach"
 """Name of the ASGI extension: `scope["extensions"][DETACH](hub)` gives the stream, or None where the client has left."""
 
+UNFRAMED = "realtime.unframed"
+"""Another one, for clients of HTTP/1.0 alone, which knows no chunks (RFC 9112 6.1): nginx asks so by default.
+
+To be called before the head of an answer without a length is sent: such an answer ends with its connection.
+"""
+
 HIGH_WATER = 64 * 1024
 """Bytes that may wait for one client here, and (SO_SNDBUF, which Linux doubles for its own book-keeping) in the kernel."""
 
@@ -45,9 +51,10 @@ class StreamingProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        if self.scope["http_version"] == "1.0":  # which knows no chunks (RFC 9112 6.1): nginx asks so by default
-            self.cycle.chunked_encoding = False
-        cast("dict[str, Any]", self.scope)["extensions"] = {DETACH: partial(self.detach, self.cycle)}
+        extensions: dict[str, Any] = {DETACH: partial(self.detach, self.cycle)}
+        if self.scope["http_version"] == "1.0":
+            extensions[UNFRAMED] = partial(setattr, self.cycle, "chunked_encoding", False)
+        cast("dict[str, Any]", self.scope)["extensions"] = extensions
 
     def detach(self, cycle: RequestResponseCycle, hub: Leaving) -> "Stream | None":
         """Hand the connection over to a stream. To be called in the request's task, after the head was sent.

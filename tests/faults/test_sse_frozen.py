@@ -60,7 +60,7 @@ async def others_read_on(port: int, process: psutil.Process) -> int:
     reading = [asyncio.ensure_future(reader.run()) for reader in readers]
     await all_connected(readers)
     before, most = process.memory_info().rss, 0
-    publishing = asyncio.ensure_future(publish(Alone([port]), EVENTS, PER_SECOND, SIZE))
+    publishing = asyncio.ensure_future(publish(Alone([port]), EVENTS, PER_SECOND, size=SIZE))
     while not publishing.done():
         most = max(most, process.memory_info().rss)
         await asyncio.sleep(0.1)

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from realtime.hub import ROTATE_SECONDS
 from tests.endpoint import Endpoint
 from tests.hubs import SOAK, Fleet, Reader, all_once_in_order, fleet, publish, readiness, settle, until_bus
 from tests.valkey import Valkey, valkey
 
 READERS = 200
+TOPICS = [f"alerts/{name}" for name in "abcde"]
 PER_SECOND = 50
 SECONDS = 60 if SOAK else 10
 
@@ -38,19 +40,21 @@ def hubs(endpoint: Endpoint, tmp_path: Path, broker: Valkey) -> Iterator[Fleet]:
 
 
 def under_load(hubs: Fleet, trouble: Trouble) -> list[Reader]:
-    """Make trouble again and again while 50 events a second go to 200 readers; check that nobody noticed."""
-    count = SECONDS * PER_SECOND
+    """Make trouble again and again while 50 events a second go to 200 readers, ten in each of five topics; check that nobody noticed."""
+    each, began = SECONDS * PER_SECOND // len(TOPICS), time.monotonic()
 
     async def run() -> list[Reader]:
-        readers = [Reader(hubs) for _ in range(READERS)]
+        readers = [Reader(hubs, TOPICS[number % len(TOPICS)]) for number in range(READERS)]
         reading = [asyncio.ensure_future(reader.run()) for reader in readers]
-        publishing = asyncio.ensure_future(publish(hubs, count, PER_SECOND))
+        publishing = asyncio.gather(*(publish(hubs, each, PER_SECOND / len(TOPICS), topic=topic) for topic in TOPICS))
         while not publishing.done():
             await asyncio.sleep(1)
             if not publishing.done():
                 await trouble()
         await publishing
-        await settle(readers, count)
+        a_second = each * len(TOPICS) / (time.monotonic() - began)
+        print(json.dumps({"readers": READERS, "events": each * len(TOPICS), "a_second": round(a_second, 1)}))
+        await settle(readers, each)
         for task in reading:
             task.cancel()
         with suppress(asyncio.CancelledError):
@@ -58,12 +62,12 @@ def under_load(hubs: Fleet, trouble: Trouble) -> list[Reader]:
         return readers
 
     readers = asyncio.run(asyncio.wait_for(run(), 10 * SECONDS))
-    all_once_in_order(readers, count)
+    all_once_in_order(readers, each)
     return readers
 
 
 def told(**facts: Any) -> None:
-    print(json.dumps({"readers": READERS, "events": SECONDS * PER_SECOND, **facts}))
+    print(json.dumps(facts))
 
 
 async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -119,9 +123,11 @@ def test_bus_is_switched_both_ways(hubs: Fleet, broker: Valkey) -> None:
         await in_thread(until_bus, hubs, kind)
         switches.append(kind)
 
+    began = time.monotonic()
     readers = under_load(hubs, trouble)
-    assert {reader.connections for reader in readers} == {1}
-    told(switches=switches)
+    rotations = (time.monotonic() - began) / min(ROTATE_SECONDS)
+    assert max(reader.connections for reader in readers) <= 1 + rotations
+    told(switches=len(switches))
 
 
 def test_rolling_restart(hubs: Fleet) -> None:

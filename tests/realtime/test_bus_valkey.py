@@ -165,6 +165,19 @@ async def test_server_killed_and_started_again(own: Valkey) -> None:
 
 
 @in_loop
+async def test_log_is_looked_at_while_the_server_is_away(own: Valkey) -> None:
+    """Not ready, and late by some seconds at most: nobody waits for Valkey to come back."""
+    async with side(own) as here:
+        (reader,) = await opened(here.hub, [NEWS])
+        await here.settled()
+        own.kill()
+        await here.publish("away")
+        await until(lambda: reader.data == ["away"], 8)
+        assert not here.bus.ready
+        await asyncio.to_thread(own.start)
+
+
+@in_loop
 async def test_server_killed_under_load(own: Valkey) -> None:
     """Events go on all the time: each comes once, in order."""
     async with side(own) as here:

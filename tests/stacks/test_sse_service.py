@@ -92,7 +92,7 @@ def test_only_streams_and_publishing_pass(template: dict[str, Any], public: dict
         (action,) = only(made, "ElasticLoadBalancingV2::Listener")["DefaultActions"]
         (condition,) = only(made, "ElasticLoadBalancingV2::ListenerRule")["Conditions"]
         assert action["FixedResponseConfig"]["StatusCode"] == "404"
-        assert condition["PathPatternConfig"]["Values"] == ["/topics/*", "/stream"]
+        assert condition["PathPatternConfig"]["Values"] == ["/topics/*", "/stream", "/sessions"]
 
 
 def test_no_timer_on_the_way_cuts_a_silent_stream(template: dict[str, Any]) -> None:

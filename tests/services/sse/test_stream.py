@@ -96,6 +96,17 @@ def test_old_client_gets_no_chunks(served: Served) -> None:
     assert body.endswith(FIRST + b"event: reconnect\n\n")
 
 
+@pytest.mark.parametrize("target", ["/readyz", "/topics/nothing/stream", "/topics/events"])
+def test_old_client_gets_whole_answers(served: Served, target: str) -> None:
+    """Answers that have a length, over HTTP/1.0."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
+        client.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = b"".join(iter(lambda: client.recv(65536), b"")).partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head)
+    assert length
+    assert int(length[1]) == len(body) > 0
+
+
 def test_several_topics_in_the_order_of_the_url(served: Served) -> None:
     """The id has one cursor of each, in that order."""
     topics, after, _ = granted(served, f"{BOTH}&after=a-1.b-2", bearer())
@@ -128,6 +139,13 @@ def test_session_admits_our_own_pages(served: Served, runtime: Runtime, headers:
     """Again and again, as native EventSource needs it."""
     for _ in range(2):
         assert granted(served, ALERTS, session(runtime, **headers))[0] == ["alerts"]
+
+
+def test_session_is_made_here_too(served: Served) -> None:
+    """A cookie is good for the host that set it, and streams have a host of their own."""
+    answer = httpx2.post(f"{served.url}/sessions", headers=bearer())
+    assert answer.status_code == 204
+    assert granted(served, ALERTS, {"Cookie": answer.headers["set-cookie"].partition(";")[0]})[0] == ["alerts"]
 
 
 def test_session_from_a_foreign_page_is_refused(served: Served, runtime: Runtime) -> None:
