@@ -97,6 +97,6 @@ class SwitchedBus:
                 self._running, following = following, self._running
                 logger.info("the bus is %s now", self.kind)
             else:
-                logger.warning("Valkey is named as the bus, and cannot be reached: it will be tried again")
+                logger.warning("the bus should be %s, which is not ready yet: it will be tried again", "valkey" if url else "log")
         finally:
             following.end()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from realtime.aws import call
+from realtime.errors import Code, RealtimeError
 from realtime.event import NewEvent
 from realtime.log import KEY_WINDOW_SECONDS, Append, Receipt, Swapped
 from realtime.policy import Principal
@@ -45,6 +46,8 @@ class DynamoStore:
             return {}
         keys = [{"topic": {"S": topic}, "entry": {"S": HEAD}} for topic in topics]
         answer = call(self._client.batch_get_item, RequestItems={self._table: {"Keys": keys}})
+        if answer.get("UnprocessedKeys"):  # throttled, or more than 16 MB
+            raise RealtimeError(Code.UNAVAILABLE, "the log is too busy to say where topics end", retry_after=1)
         return {item["topic"]["S"]: to_append(item) for item in answer["Responses"].get(self._table, [])}
 
     def history(

@@ -41,6 +41,10 @@ ROTATE_SECONDS = (120.0, 240.0)
 
 COME_BACK_MS = (100, 1_000)
 
+GENTLE_BYTES = 16 * 1024
+GENTLE_SECONDS = 0.05
+"""What all live readers get at once of what the log had and the bus had not, and the time until more of it."""
+
 _TURN_SECONDS = 1.0
 """How often heartbeats and rotations that are due are looked for."""
 
@@ -95,6 +99,8 @@ class _Feed:
     shared: dict[_Stream, int] = field(default_factory=dict)
     joining: int = 0
     missed: bool = False  # something was heard that a read under way may not have found
+    repair: asyncio.Task[None] | None = None
+    starting: asyncio.Task[None] | None = None
     kept: deque[Event] = field(default_factory=deque)
     kept_bytes: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # of reads that move the feed
@@ -123,7 +129,6 @@ class Hub:
         self._feeds: dict[str, _Feed] = {}
         self._streams: dict[Reader, _Stream] = {}
         self._pages: dict[tuple[str, Cursor], asyncio.Task[Page]] = {}
-        self._repairs: dict[str, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(READS)
         self.watchers: set[Callable[[], None]] = set()
         """Called when a topic has got its first reader, or lost its last."""
@@ -163,6 +168,8 @@ class Hub:
         except RealtimeError as refusal:
             self._end(stream, sse.error(refusal))
         finally:
+            if not (stream.live or stream.ended):  # whatever happened, nobody is left who would never hear anything
+                self._end(stream)
             self._close(feeds)
         return not stream.ended
 
@@ -298,10 +305,15 @@ class Hub:
 
     def _repair(self, feed: _Feed) -> None:
         """Read the log for the feed in the background; once more where something is heard while that goes on."""
-        name, feed.missed = feed.topic.name, True
-        if name not in self._repairs:
-            task = self._repairs[name] = asyncio.ensure_future(self._catch_up(feed))
-            task.add_done_callback(lambda _: self._repairs.pop(name, None))
+        feed.missed = True
+        if feed.repair is None:
+            feed.repair = asyncio.ensure_future(self._mend(feed))
+
+    async def _mend(self, feed: _Feed) -> None:
+        try:
+            await self._catch_up(feed)
+        finally:
+            feed.repair = None
 
     async def _catch_up(self, feed: _Feed) -> None:
         """Bring the feed to the end of the log; a failure is left to the next comparison."""
@@ -321,12 +333,27 @@ class Hub:
         async with feed.lock:
             more = stands_at in (None, feed.cursor)
             while more and feed.cursor is not None and not feed.idle:
-                page = await self._read(feed.topic, feed.cursor)
+                here = feed.cursor
+                page = await self._read(feed.topic, here)
                 more = page.more
                 if page.recovered:
-                    self._take(feed, page.events)
-                else:
+                    await self._take_gently(feed, page.events)
+                elif feed.cursor == here:
                     self._reset(feed, page)
+                else:
+                    more = True  # the bus was faster: look again from where the feed is now
+
+    async def _take_gently(self, feed: _Feed, events: Sequence[Event]) -> None:
+        """Deliver a page in parts, with time between them for the readers to take them: much at once would cut off the healthy."""
+        part, size = list[Event](), 0
+        for event in events:
+            if part and size + len(event.data_json) > GENTLE_BYTES:
+                self._take(feed, part)
+                await asyncio.sleep(GENTLE_SECONDS)
+                part, size = [], 0
+            part.append(event)
+            size += len(event.data_json)
+        self._take(feed, part)
 
     def _reset(self, feed: _Feed, page: Page) -> None:
         """The feed's cursor is not of this log any more: tell its readers, and go on from where the log now stands."""
@@ -341,16 +368,24 @@ class Hub:
         feed.cursor = page.cursor
 
     async def _start(self, feed: _Feed) -> Cursor:
-        """Where the feed stands; a new one at the end of the log, with the newest event in memory."""
-        async with feed.lock:
-            if feed.cursor is None:
+        """Where the feed stands; a new one at the end of the log, with the newest event in memory. All who wait share the read."""
+        while feed.cursor is None:
+            if feed.starting is None:
+                feed.starting = asyncio.ensure_future(self._find_end(feed))
+            await asyncio.shield(feed.starting)
+        return feed.cursor
+
+    async def _find_end(self, feed: _Feed) -> None:
+        try:
+            async with self._turns:
                 page = await asyncio.to_thread(self._log.recent, feed.topic, 1, consistent=True)
-                for event in page.events:
-                    feed.keep(event)
-                feed.cursor = page.cursor
-                if feed.missed:  # it may be newer than what was read
-                    self._repair(feed)
-            return feed.cursor
+        finally:
+            feed.starting = None
+        for event in page.events:
+            feed.keep(event)
+        feed.cursor = page.cursor
+        if feed.missed:  # it may be newer than what was read
+            self._repair(feed)
 
     async def _page(self, topic: Topic, after: Cursor) -> Page:
         """What follows a cursor, or some of it. Those who ask for the same share one read, also a little later."""

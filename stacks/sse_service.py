@@ -17,7 +17,7 @@ from constructs import Construct
 from realtime.hub import HEARTBEAT_SECONDS, ROTATE_SECONDS
 from stacks.config import ConfigError
 from stacks.core import CoreStack
-from stacks.network import CIDR, NetworkStack
+from stacks.network import NetworkStack
 from stacks.parts.image import Image
 from stacks.parts.load_balancer_log import LoadBalancerLog
 from stacks.parts.nag import accept
@@ -88,8 +88,9 @@ class SseServiceStack(Stack):
         if self._certificate:
             group.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "Everybody, by HTTPS")
             accept(group, "EC23", "it is the public way in, and HTTPS only")
-        else:  # CloudFront's group exists once its origin does: what can be said before is that it is within the VPC
-            group.add_ingress_rule(ec2.Peer.ipv4(CIDR), ec2.Port.tcp(80), "CloudFront's VPC origin")
+        else:  # a VPC origin comes from a group of CloudFront's own, which is there only once the origin is
+            group.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(80), "CloudFront's VPC origin: nobody else has a way here")
+            accept(group, "EC23", "the load balancer is internal, in isolated subnets: only CloudFront's VPC origin reaches it")
         return balancer
 
     def _listener(self) -> elb.ApplicationListener:

@@ -13,7 +13,7 @@ from realtime import sse
 from realtime.cursor import Cursor
 from realtime.errors import Code, RealtimeError
 from realtime.features import Topic
-from realtime.hub import Hub
+from realtime.hub import COME_BACK_MS, Hub
 from realtime.policy import Principal, check
 from realtime.runtime import Runtime
 from realtime.sessions import COOKIE
@@ -82,14 +82,14 @@ def router(runtime: Runtime, hub: Hub, draining: Draining) -> APIRouter:
 
     def begin(names: Sequence[str], asked: Asked, after: str | None) -> Response:
         topics = _topics(runtime, names)
+        position = asked.last_event_id or after
+        cursors: list[Cursor | None] = [*sse.split(position, len(topics))] if position else [None] * len(topics)
         try:
             until = _admit(runtime, topics, asked)
         except RealtimeError as refusal:
             if not _for_good(refusal, asked):
                 raise
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
-        position = asked.last_event_id or after
-        cursors: list[Cursor | None] = [*sse.split(position, len(topics))] if position else [None] * len(topics)
         return EventStream(hub, draining, topics, cursors, until)
 
     return routes
@@ -114,12 +114,15 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._draining.now:  # not an error: EventSource would stop for good
-            await Response(sse.reconnect(_retry_ms()), headers=HEADERS)(scope, receive, send)
+            await self._elsewhere(scope, receive, send)
             return
         try:
             begin = await self._hub.begin(self._topics, self._after)
         except RealtimeError as refusal:
             await problem(refusal)(scope, receive, send)
+            return
+        if self._draining.now:
+            await self._elsewhere(scope, receive, send)
             return
         first = sse.retry(_retry_ms()) + (sse.position(sse.join(begin)) if None in self._after else b"")
         extensions = scope.get("extensions") or {}
@@ -134,6 +137,9 @@ class EventStream(Response):
             await self._hub.stream(stream, self._topics, begin, self._until)
             if stream.gone:  # perhaps before the hub knew of him
                 self._hub.leave(stream)
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(sse.reconnect(random.randint(*COME_BACK_MS)), headers=HEADERS)(scope, receive, send)  # noqa: S311 - jitter
 
     async def _through(self, sender: Sender, receive: Receive, first: bytes, begin: Sequence[Cursor]) -> None:
         sender.write(first)

@@ -320,6 +320,44 @@ async def test_log_that_does_not_answer_ends_the_stream_with_a_reason(world: Wor
 
 
 @in_loop
+async def test_joiners_share_a_read_that_fails(world: World) -> None:
+    """A log that is down is asked once for a topic, not once for each who waits."""
+    asked: list[float] = []
+
+    def down(*_: Any, **__: Any) -> Page:
+        asked.append(time.monotonic())
+        time.sleep(0.1)
+        raise RealtimeError(Code.UNAVAILABLE, "down")
+
+    world.log.recent = down  # type: ignore[method-assign]
+    joined = await asyncio.gather(*(world.hub.stream(Stream(), (NEWS,), [START]) for _ in range(40)))
+    assert (any(joined), len(asked), world.hub.readers) == (False, 1, 0)
+
+
+@in_loop
+async def test_unexpected_failure_leaves_nobody_behind(world: World) -> None:
+    """A reader is ended, not left without events and heartbeats."""
+    world.log.recent = lambda *_, **__: (_ for _ in ()).throw(KeyError("item"))  # type: ignore[method-assign]
+    reader = Stream()
+    with pytest.raises(KeyError):
+        await world.hub.stream(reader, (NEWS,), [START])
+    assert (reader.open, world.hub.readers, world.hub.feeds) == (False, 0, {})
+
+
+@in_loop
+async def test_catching_up_is_gentle_to_live_readers(world: World) -> None:
+    """Much that the bus had lost comes in parts, so that a reader who takes 40 KB at a time is not cut off."""
+    reader = await world.reader()
+    for number in range(40):
+        world.append(f"{number}".ljust(4_000), heard=False)
+    catching = asyncio.create_task(world.hub.compare(world.log.heads([NEWS])))
+    while not catching.done():
+        reader.room = 40_000
+        await asyncio.sleep(0.01)
+    assert (len(reader.data), reader.open) == (40, True)
+
+
+@in_loop
 async def test_drain_sends_everybody_elsewhere(world: World) -> None:
     """With `reconnect`, within the time."""
     readers = [await world.reader() for _ in range(120)]

