@@ -162,10 +162,12 @@ class Reader:
     async def _connection(self) -> float:
         """One stream to its end; the pause before the next that the server asks for."""
         port = random.choice(self.fleet.targets)
-        reader, writer = await asyncio.wait_for(self._connected(port), 5)
+        async with asyncio.timeout(5):  # not wait_for: in Python 3.11 it can swallow a cancellation
+            reader, writer = await self._connected(port)
         try:
             writer.write(f"GET /topics/{self.topic}/stream HTTP/1.1\r\nHost: hub\r\nLast-Event-ID: {self.cursor}\r\n\r\n".encode())
-            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            async with asyncio.timeout(5):
+                await reader.readuntil(b"\r\n\r\n")
             self.connections += 1
             if self._away_since:
                 self.longest_away = max(self.longest_away, time.monotonic() - self._away_since)
@@ -185,11 +187,15 @@ class Reader:
     async def _stream(self, reader: asyncio.StreamReader) -> float:
         """Seconds that the server asked to wait, where it ended the stream."""
         pause = 0.0
-        while size := int(await asyncio.wait_for(reader.readuntil(b"\r\n"), SILENT_SECONDS), 16):
+        while size := await self._size(reader):
             chunk = (await reader.readexactly(size + 2)).decode()
             for block in filter(None, chunk.removesuffix("\r\n").split("\n\n")):
                 pause = self._block(dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)) or pause
         return pause
+
+    async def _size(self, reader: asyncio.StreamReader) -> int:
+        async with asyncio.timeout(SILENT_SECONDS):
+            return int(await reader.readuntil(b"\r\n"), 16)
 
     def _block(self, fields: dict[str, str]) -> float:
         kind = fields.get("event")
