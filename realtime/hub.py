@@ -225,8 +225,6 @@ class Hub:
     async def _from_log(self, stream: _Stream, index: int, feed: _Feed) -> bool:
         """Send a page; whether there was anything in it."""
         page = await self._page(feed.topic, stream.cursors[index])
-        if page.events:
-            self._take(feed, page.events)  # the log may be ahead of the bus: the others get it at once
         if not page.recovered:
             stream.cursors[index] = page.after
             await self._insist(stream, sse.reset(feed.topic.name, stream.id))
@@ -444,7 +442,7 @@ class Hub:
                 if stream.until <= today:
                     self._end(stream, sse.error(RealtimeError(Code.EXPIRED, "the token has expired: come back with a new one")))
                 elif stream.rotate_at <= now:
-                    self._end(stream, sse.reconnect(random.randint(*COME_BACK_MS)))  # noqa: S311 - jitter
+                    self._end(stream, come_back())
                 elif stream.live and stream.beat_at <= now:
                     stream.beat_at = now + HEARTBEAT_SECONDS - _TURN_SECONDS
                     self._write(stream, sse.HEARTBEAT)
@@ -453,9 +451,14 @@ class Hub:
         """Send everybody elsewhere, spread over the time: the process is about to end."""
         streams = list(self._streams.values())
         for number, stream in enumerate(streams, 1):
-            self._end(stream, sse.reconnect(random.randint(*COME_BACK_MS)))  # noqa: S311 - jitter
+            self._end(stream, come_back())
             if number % 50 == 0:
                 await asyncio.sleep(seconds * 50 / len(streams))
+
+
+def come_back() -> bytes:
+    """`event: reconnect`, with a time of its own for each who gets it."""
+    return sse.reconnect(random.randint(*COME_BACK_MS))  # noqa: S311 - jitter
 
 
 def _behind(feed: _Feed, head: Cursor) -> bool:

@@ -13,7 +13,7 @@ from realtime import sse
 from realtime.cursor import Cursor
 from realtime.errors import Code, RealtimeError
 from realtime.features import Topic
-from realtime.hub import COME_BACK_MS, Hub
+from realtime.hub import Hub, come_back
 from realtime.policy import Principal, check
 from realtime.runtime import Runtime
 from realtime.sessions import COOKIE
@@ -139,7 +139,7 @@ class EventStream(Response):
                 self._hub.leave(stream)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await Response(sse.reconnect(random.randint(*COME_BACK_MS)), headers=HEADERS)(scope, receive, send)  # noqa: S311 - jitter
+        await Response(come_back(), headers=HEADERS)(scope, receive, send)
 
     async def _through(self, sender: Sender, receive: Receive, first: bytes, begin: Sequence[Cursor]) -> None:
         sender.write(first)

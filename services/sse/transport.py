@@ -187,7 +187,8 @@ class Sender:
 
     async def drained(self) -> bool:
         try:
-            await asyncio.wait_for(self._empty.wait(), DRAIN_SECONDS)
+            async with asyncio.timeout(DRAIN_SECONDS):  # not wait_for: in Python 3.11 it can swallow a cancellation
+                await self._empty.wait()
         except TimeoutError:
             return False
         return not self._over.is_set()

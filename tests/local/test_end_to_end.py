@@ -54,6 +54,13 @@ class Local:
         return found
 
     @property
+    def secret(self) -> str:
+        """What the deployment signs its tokens with."""
+        arn = self.status["outputs"]["CoreStack"]["SecretArn"]
+        found: str = endpoint.client(self.places, "secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+        return found
+
+    @property
     def everything_is_gone(self) -> bool:
         ports = self.places.endpoint_port, self.places.page_port
         return all(port_is_free(port) for port in ports)
@@ -78,9 +85,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
 @pytest.fixture(scope="module")
 def door(local: Local) -> Iterator[httpx2.Client]:
     """The deployed front door, with a service's token that the deployed secret signed."""
-    outputs = local.status["outputs"]["CoreStack"]
-    secret = endpoint.client(local.places, "secretsmanager").get_secret_value(SecretId=outputs["SecretArn"])["SecretString"]
-    headers = {"Authorization": f"Bearer {issue(secret, 'job', 600, role='service')}"}
+    headers = {"Authorization": f"Bearer {issue(local.secret, 'job', 600, role='service')}"}
     with httpx2.Client(base_url=local.status["endpoints"]["front_door"], headers=headers, timeout=30) as client:
         yield client
 

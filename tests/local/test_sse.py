@@ -12,7 +12,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from local import endpoint
 from local.hubs import targets
 from realtime.sessions import COOKIE
 from realtime.tokens import issue
@@ -39,8 +38,7 @@ class Deployed:
     """The page's origin, as a browser sees it, and a backend that publishes through the front door's Lambda."""
 
     def __init__(self, local: Local) -> None:
-        arn = local.status["outputs"]["CoreStack"]["SecretArn"]
-        self._secret = endpoint.client(local.places, "secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+        self._secret = local.secret
         self.page = httpx2.Client(base_url=local.places.page, timeout=httpx2.Timeout(SECONDS))
         guest = self.page.post("/guests", json={"name": "Ann"}).json()["token"]
         answer = self.page.post("/sessions", headers={"Authorization": f"Bearer {guest}"})

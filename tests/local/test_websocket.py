@@ -16,7 +16,6 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
-from local import endpoint
 from realtime.tokens import issue
 from tests.local.test_end_to_end import Local, make
 
@@ -40,11 +39,10 @@ class Deployed:
     """What a client needs: where to connect, and tickets."""
 
     def __init__(self, local: Local) -> None:
-        status = local.status
-        self.url = status["endpoints"]["websocket"]
-        arn = status["outputs"]["CoreStack"]["SecretArn"]
-        self._secret = endpoint.client(local.places, "secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
-        self.door = httpx2.Client(base_url=status["endpoints"]["front_door"], timeout=SECONDS)
+        endpoints = local.status["endpoints"]
+        self.url = endpoints["websocket"]
+        self._secret = local.secret
+        self.door = httpx2.Client(base_url=endpoints["front_door"], timeout=SECONDS)
 
     def token(self, sub: str, **claims: Any) -> str:
         return issue(self._secret, sub, 600, **claims)

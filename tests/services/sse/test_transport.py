@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from itertools import count, takewhile
+from typing import Any
 
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -117,12 +118,18 @@ def test_slow_reader_gets_what_was_taken_and_then_more(either: Served) -> None:
     assert content.endswith(b"".join(b"%06d" % n + CHUNK for n in taken) + b"more")
 
 
-def test_frozen_reader_is_cut_off(served: Served) -> None:
-    """A client who reads nothing pins neither the connection nor the end of the server."""
+def stuffed(served: Served) -> tuple[Client, Any]:
+    """A client who reads nothing, and the reader, which takes no more for him."""
     client = opened(served, buffer=4096)
     reader = served.reader()
     while served.call(reader.write, CHUNK):
         pass
+    return client, reader
+
+
+def test_frozen_reader_is_cut_off(served: Served) -> None:
+    """A client who reads nothing pins neither the connection nor the end of the server."""
+    client, reader = stuffed(served)
     served.call(reader.end, b"bye")
     until(lambda: not served.server.server_state.connections)
     client.close()
@@ -131,10 +138,7 @@ def test_frozen_reader_is_cut_off(served: Served) -> None:
 def test_frozen_reader_pins_no_task_of_the_fall_back(serve: Callable[..., Served]) -> None:
     """The request ends; closing the connection is up to the other server."""
     served = serve(H11Protocol)
-    client = opened(served, buffer=4096)
-    reader = served.reader()
-    while served.call(reader.write, CHUNK):
-        pass
+    client, reader = stuffed(served)
     served.call(reader.end, b"bye")
     until(lambda: not served.server.server_state.tasks)
     client.close()
@@ -143,10 +147,8 @@ def test_frozen_reader_pins_no_task_of_the_fall_back(serve: Callable[..., Served
 def test_drained_waits_and_gives_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who takes nothing for 30 s (here 0.1) is not waited for."""
     monkeypatch.setattr("services.sse.transport.DRAIN_SECONDS", 0.1)
-    client = opened(served, buffer=4096)
-    while served.call(served.reader().write, CHUNK):
-        pass
-    assert not served.call(served.reader().drained)
+    client, reader = stuffed(served)
+    assert not served.call(reader.drained)
     client.close()
 
 
