@@ -11,10 +11,9 @@ import random
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from realtime.cursor import Cursor
 from realtime.event import Event
 from realtime.features import Topic
-from realtime.log import Log
+from realtime.log import Log, Page
 
 HEADS = 100
 """Topics whose heads one read of the log brings."""
@@ -42,8 +41,8 @@ class Hub(Protocol):
     def hear(self, topic: str, events: Sequence[Event]) -> None:
         """Take events that may be old, repeated or after a gap."""
 
-    async def compare(self, heads: Mapping[str, Cursor]) -> None:
-        """Catch up with those heads that are ahead."""
+    async def compare(self, tails: Mapping[str, Page]) -> None:
+        """Catch up with those topics that end later."""
 
 
 class Bus(Protocol):
@@ -83,10 +82,10 @@ async def attempt(work: Coroutine[Any, Any, None]) -> BaseException | None:
 
 
 async def compare(hub: Hub, log: Log, topics: Sequence[Topic]) -> None:
-    """Read where these topics end, half a unit each, and tell the hub."""
+    """Read the newest append of these topics, half a unit each, and tell the hub."""
     rest = iter(topics)
     while chunk := list(itertools.islice(rest, HEADS)):
-        await hub.compare(await asyncio.to_thread(log.heads, chunk))
+        await hub.compare(await asyncio.to_thread(log.tails, chunk))
 
 
 def messages(events: Sequence[Event]) -> Iterator[str]:

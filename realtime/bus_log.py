@@ -17,6 +17,8 @@ MANY_TOPICS = 500
 class LogBus:
     """Looks at the heads of the hub's topics again and again."""
 
+    kind = "log"
+
     def __init__(self, hub: Hub, log: Log, *, interval: float = INTERVAL_SECONDS) -> None:
         self._hub = hub
         self._log = log

@@ -15,7 +15,7 @@ MAX_DEPTH = 32
 """Levels of nesting that a body may have; parsers of other languages begin to fail between 100 and 1000."""
 
 _TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
-_CONTROL = frozenset({"reset", "reconnect", "error", "open"})  # names that SSE clients get from the stream itself
+_CONTROL = frozenset({"reset", "reconnect", "error", "open", "preview"})  # names that SSE clients get from the stream itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,10 @@ Pattern = Literal["polling", "sse", "websocket", "fallback"]
 
 MAX_EVENT_BYTES = 128 * 1024
 MIN_INTERVAL_SECONDS = 1.0
+ANSWERS = "answers"
+MIN_ANSWER_BYTES = 4_096
+"""What one event of an answer may have; `limits.bytes` must allow it."""
+
 RESERVED_SEGMENTS = frozenset({"events", "stream", ".", ".."})
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@|-]{1,128}", re.ASCII)  # RFC 3986 pchar, and the | of Auth0 subjects
@@ -58,6 +62,7 @@ class Feature:
     readers: int = 100
     events: float = 1 / 60
     open: float = 8.0
+    stream: float = 60.0
     access: Access = Access()
     rooms: bool = False
     schema_file: str | None = None
@@ -93,6 +98,11 @@ class Topic:
     @property
     def retain_seconds(self) -> int:
         return int(self.feature.retain)
+
+
+def answered(feature: Feature) -> bool:
+    """Whether POST /answers writes into it (realtime/answers.py)."""
+    return feature.name == ANSWERS and feature.host == "lambda" and feature.pattern in ("sse", "fallback")
 
 
 class Features(Mapping[str, Feature]):

@@ -10,9 +10,27 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from realtime.features import MAX_EVENT_BYTES, MIN_INTERVAL_SECONDS, Access, Feature, Features, FeaturesError, Limits, Pattern, read_schemas
+from realtime.features import (
+    MAX_EVENT_BYTES,
+    MIN_ANSWER_BYTES,
+    MIN_INTERVAL_SECONDS,
+    Access,
+    Feature,
+    Features,
+    FeaturesError,
+    Limits,
+    Pattern,
+    answered,
+    read_schemas,
+)
 
 MAX_RETAIN_SECONDS = 365 * 86_400
+
+MAX_LAMBDA_SECONDS = 900
+"""How long one invocation may take (Lambda quotas)."""
+
+STREAM_SECONDS = (30, 120)
+"""How long a stream on Lambda may live: shorter ones pay more for beginning, longer ones for clients that have left."""
 
 MAX_WEBSOCKET_BYTES = 31 * 1024
 """Data of an event that fits into one WebSocket frame of 32 KB, with up to 1 KB of envelope around it."""
@@ -90,6 +108,7 @@ class FeatureTable(_Table):
     readers: int = Field(default=100, ge=1)
     events: PerSecond = 1 / 60
     open: HoursPerDay = 8.0
+    stream: Seconds = 60.0
     access: AccessTable = AccessTable()
     rooms: bool = False
     schema_file: str | None = Field(default=None, alias="schema")
@@ -172,6 +191,8 @@ def recommended(feature: Feature) -> Pattern:
 def _impossible(feature: Feature, table: dict[str, object]) -> Iterator[tuple[str, str]]:
     """Choices that no deployment can honour."""
     yield from _impossible_pattern(feature, table)
+    if answered(feature):
+        yield from _impossible_answers(feature)
     if "interval" in table and feature.interval_seconds != feature.interval:
         yield "interval", 'polling more often than every second is not served: write interval = "1s" or more'
     if feature.interval and feature.interval > feature.latency:
@@ -182,6 +203,16 @@ def _impossible(feature: Feature, table: dict[str, object]) -> Iterator[tuple[st
         yield "retain", "must lie between 1min and 365d"
     if "owner" in (feature.access.read, feature.access.publish) and not feature.rooms:
         yield "access", "an owner's topic is <feature>/<sub>: write rooms = true"
+
+
+def _impossible_answers(feature: Feature) -> Iterator[tuple[str, str]]:
+    """What the feature `answers` needs on Lambda, where POST /answers writes it."""
+    if not feature.rooms or feature.access.read != "owner":
+        yield "access", 'an answer is answers/<sub>/<id> and its owner\'s alone: write rooms = true and access = { read = "owner" }'
+    if feature.keep != "all":
+        yield "keep", 'an answer is all its events: write keep = "all"'
+    if feature.limits.bytes < MIN_ANSWER_BYTES:
+        yield "limits.bytes", f"a batch of an answer may have so many: write at least {MIN_ANSWER_BYTES}"
 
 
 def _impossible_pattern(feature: Feature, table: dict[str, object]) -> Iterator[tuple[str, str]]:
@@ -195,6 +226,12 @@ def _impossible_pattern(feature: Feature, table: dict[str, object]) -> Iterator[
         yield "direction", f'{pattern} goes one way: write pattern = "websocket" (or "fallback"), or direction = "down"'
     if "host" in table and pattern not in ("sse", "fallback"):
         yield "host", f"only sse has a choice of host: remove it, {pattern} has one"
+    if "stream" in table and feature.host != "lambda":
+        yield "stream", 'only streams on Lambda are bounded by it: remove it, or write host = "lambda"'
+    elif feature.stream > MAX_LAMBDA_SECONDS:
+        yield "stream", 'a Lambda function runs for at most 15 min: write between "30s" and "120s"'
+    elif not STREAM_SECONDS[0] <= feature.stream <= STREAM_SECONDS[1]:
+        yield "stream", "a stream on Lambda lives between 30 s and 120 s: longer ones are paid for long after a client has left"
     if pattern in ("websocket", "fallback") and feature.limits.bytes > MAX_WEBSOCKET_BYTES:
         yield "limits.bytes", f"a WebSocket frame holds 32 KB, envelope included: write at most {MAX_WEBSOCKET_BYTES}"
 

@@ -124,8 +124,10 @@ class _Feed:
 class Hub:
     """All streams of one process. Every method must be called in the event loop's thread; the log is read in others."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, last: Callable[[Event], bool] = lambda _: False) -> None:
+        """`last`: whether nothing follows an event in its topic. Streams of that topic alone end after it."""
         self._log = log
+        self._last = last
         self._feeds: dict[str, _Feed] = {}
         self._streams: dict[Reader, _Stream] = {}
         self._pages: dict[tuple[str, Cursor], asyncio.Task[Page]] = {}
@@ -151,13 +153,16 @@ class Hub:
         """
         return [cursor or await self._end_of(topic) for topic, cursor in zip(topics, after, strict=True)]
 
-    async def stream(self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor], until: float = inf) -> bool:
+    async def stream(
+        self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor], until: float = inf, seconds: float | None = None
+    ) -> bool:
         """Bring a reader up to each of his topics, and then let him live; False where he was ended on the way.
 
-        `until` is when his token ends (Unix seconds), and with it the stream.
+        `until` is when his token ends (Unix seconds), and with it the stream. `seconds`: how long it lives, if not as others do.
         """
         now = asyncio.get_running_loop().time()
-        rotate_at, beat_at = now + random.uniform(*ROTATE_SECONDS), now + random.uniform(0, HEARTBEAT_SECONDS)  # noqa: S311 - jitter
+        rotate_at = now + (random.uniform(*ROTATE_SECONDS) if seconds is None else seconds)  # noqa: S311 - jitter
+        beat_at = now + random.uniform(0, HEARTBEAT_SECONDS)  # noqa: S311 - jitter
         stream = _Stream(reader, tuple(topics), list(after), rotate_at, beat_at, until)
         self._streams[reader] = stream
         feeds = [self._open(topic) for topic in topics]
@@ -236,6 +241,8 @@ class Hub:
     async def _send(self, stream: _Stream, index: int, event: Event, previous: Cursor) -> None:
         stream.cursors[index] = event.cursor
         await self._insist(stream, sse.identified(stream.id, sse.body(event, previous)))
+        if len(stream.topics) == 1 and self._last(event):
+            self._end(stream)
 
     async def _insist(self, stream: _Stream, chunk: bytes) -> None:
         """Write to a reader who catches up. What is missing may be much more than may wait for him: so he is waited for."""
@@ -278,12 +285,16 @@ class Hub:
         elif fresh:
             self._repair(feed)
 
-    async def compare(self, heads: Mapping[str, Cursor]) -> None:
-        """Where a head is ahead of a feed, or of another epoch, read the log and deliver."""
-        feeds = [(feed, head) for name, head in heads.items() if (feed := self._feeds.get(name))]
-        for feed, _ in feeds:
+    async def compare(self, tails: Mapping[str, Page]) -> None:
+        """Where a topic's newest append follows what a feed has, deliver it; where there is more between them, read the log."""
+        feeds = [(feed, tail) for name, tail in tails.items() if (feed := self._feeds.get(name))]
+        behind = []
+        for feed, tail in feeds:
             feed.missed |= feed.cursor is None
-        behind = [feed for feed, head in feeds if _behind(feed, head)]
+            if _follows(feed, tail):
+                self._take(feed, tail.events)
+            elif _behind(feed, tail.cursor):
+                behind.append(feed)
         await asyncio.gather(*(self._catch_up(feed) for feed in behind))
 
     def _deliver(self, feed: _Feed, events: Sequence[Event]) -> None:
@@ -298,6 +309,8 @@ class Hub:
                 stream.cursors[index] = cursor
                 if not stream.reader.write(sse.identified(stream.id, body)):
                     full.append(stream)
+            if self._last(event):
+                full += feed.live.values()
             for stream in full:
                 self._end(stream)
 
@@ -464,6 +477,15 @@ def come_back() -> bytes:
 def _behind(feed: _Feed, head: Cursor) -> bool:
     here = feed.cursor
     return here is not None and here != head and (here.epoch != head.epoch or head.seq > here.seq)
+
+
+def _follows(feed: _Feed, tail: Page) -> bool:
+    """Whether the tail has all that the feed lacks, and no more than live readers take at once."""
+    here = feed.cursor
+    if here is None or not tail.events or here.epoch != tail.cursor.epoch or here.seq >= tail.cursor.seq:
+        return False
+    whole = not feed.topic.keeps_all or tail.after.seq <= here.seq
+    return whole and sum(len(event.data_json) for event in tail.events) <= GENTLE_BYTES
 
 
 def _following(topic: Topic, after: Cursor, events: Sequence[Event]) -> Iterator[tuple[Event, Cursor]]:

@@ -110,6 +110,14 @@ class Page(NamedTuple):
             previous = event.cursor
 
 
+class Moved(Exception):  # noqa: N818 - an answer, not a failure
+    """An append was to follow a cursor at which its topic does not end any more; `end` is where it ends."""
+
+    def __init__(self, end: Cursor) -> None:
+        super().__init__(f"the topic ends at {end}")
+        self.end = end
+
+
 class Swapped(NamedTuple):
     """The outcome of a conditional put: done, or the head that stood in the way. `repeated`: the SDK sent it twice."""
 
@@ -154,10 +162,13 @@ class Log:
 
     # Appending
 
-    def append(self, topic: Topic, events: Sequence[NewEvent], *, key: str | None = None, claim: bool = False) -> tuple[Event, ...]:
+    def append(
+        self, topic: Topic, events: Sequence[NewEvent], *, key: str | None = None, claim: bool = False, after: Cursor | None = None
+    ) -> tuple[Event, ...]:
         """Add 1 to 25 events in one step and return them as they now stand in the log.
 
-        `claim` says, in the same step, that the caller pushes them to subscribers itself.
+        `claim` says, in the same step, that the caller pushes them to subscribers itself. `after`: only if the topic ends
+        there (`0-0`: if it has no event), else `Moved`, and nothing is added. It costs nothing while it holds.
 
         The same key within five minutes returns the first events and adds none; with other events it is `key_reused`.
         `unavailable` after five seconds of contention, or when the store does not answer: repeating the call with
@@ -174,7 +185,7 @@ class Log:
         if not turn.acquire(timeout=APPEND_DEADLINE_SECONDS):
             raise _busy(topic)
         try:
-            return self._append(topic, tuple(events), key, deadline, claim=claim)
+            return self._append(topic, tuple(events), key, deadline, claim=claim, after=after)
         finally:
             turn.release()
 
@@ -183,13 +194,19 @@ class Log:
         head = self._store.head(topic.name, consistent=True)
         return self._earlier(topic.name, head, _key_id(key), digest(events), tuple(events))
 
-    def _append(self, topic: Topic, events: tuple[NewEvent, ...], key: str | None, deadline: float, *, claim: bool) -> tuple[Event, ...]:
+    def _append(
+        self, topic: Topic, events: tuple[NewEvent, ...], key: str | None, deadline: float, *, claim: bool, after: Cursor | None
+    ) -> tuple[Event, ...]:
         identity, content = (_key_id(key) if key else secrets.token_hex(8)), digest(events)
         begun = self._clock()
-        head = self._written.get(topic.name) or self._store.head(topic.name, consistent=True)
+        head = self._written.get(topic.name)
+        if head is None or after not in (None, head.cursor):
+            head = self._store.head(topic.name, consistent=True)
         for attempt in itertools.count():
             if key and (earlier := self._earlier(topic.name, head, identity, content, events)):
                 return earlier
+            if after is not None and after != (end := head.cursor if head else START):
+                raise Moved(end)
             new = self._next(topic, head, events, identity, content, keyed=key is not None, claimed=claim)
             if head:
                 self._store.retire(head, history=topic.keeps_all, receipt=self._in_window(head))
@@ -275,6 +292,14 @@ class Log:
         """Where up to 100 topics end, by name: half a unit each. Hints: one may be stale or missing, never ahead of the log."""
         found = self._store.heads([topic.name for topic in topics])
         return {name: head.cursor for name, head in found.items()}
+
+    def tails(self, topics: Sequence[Topic]) -> dict[str, Page]:
+        """The newest append of up to 100 topics, by name: its events, if they have not expired, and where it ends.
+
+        Half a unit each, for heads of at most 4 KB; perhaps stale or missing, never ahead of the log.
+        """
+        found, now = self._store.heads([topic.name for topic in topics]), self._clock()
+        return {topic.name: _ending(topic, head, MAX_BATCH, now) for topic in topics if (head := found.get(topic.name))}
 
     def knows(self, topic: Topic, cursor: Cursor) -> bool:
         """Whether the cursor is of this life of the topic, by a consistent read (1 unit)."""

@@ -31,6 +31,10 @@ class Publisher:
         check(found, "publish", principal)
         return found
 
+    def admit(self, topic: Topic, principal: Principal | None) -> None:
+        """Count one publish of the caller, or raise `too_many_requests`."""
+        self._rate.admit(topic.feature, principal.sub if principal else "anonymous")
+
     def publish(
         self, topic: Topic, principal: Principal | None, type: str, data: object, key: str | None = None, *, claim: bool = False
     ) -> Event:
@@ -46,7 +50,7 @@ class Publisher:
         self._validate(topic, type, data)
         scoped = _scoped(key, principal)
         try:
-            self._rate.admit(topic.feature, principal.sub if principal else "anonymous")
+            self.admit(topic, principal)
         except RealtimeError:
             if scoped and (earlier := self._log.appended(topic, (event,), scoped)):
                 return earlier[0]  # a repeat is not another publish

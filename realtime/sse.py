@@ -44,6 +44,11 @@ def reconnect(milliseconds: int) -> bytes:
     return f"event: reconnect\nretry: {milliseconds}\ndata: ".encode() + _json(after_ms=milliseconds) + b"\n\n"
 
 
+def preview(data: str) -> bytes:
+    """What will soon be in the log, as JSON text. It has no id: like every push it is a hint, and what it tells comes again as an event."""
+    return f'event: preview\ndata: {{"type":"preview","data":{data}}}\n\n'.encode()
+
+
 def error(refusal: RealtimeError) -> bytes:
     """Why the stream ends."""
     return b"event: error\ndata: " + _json(code=refusal.code.wire, message=refusal.detail) + b"\n\n"

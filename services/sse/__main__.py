@@ -6,14 +6,13 @@ import sys
 from collections.abc import Mapping
 
 from botocore.exceptions import NoRegionError
-from starlette.middleware.cors import CORSMiddleware
 
 from realtime.aws import parameter
 from realtime.bus_switch import ASK_SECONDS, SwitchedBus
 from realtime.features import FeaturesError
 from realtime.hub import Hub
-from realtime.runtime import Runtime, origins
-from services.sse.app import create_app
+from realtime.runtime import Runtime
+from services.sse.app import allow_origins, create_app
 from services.sse.server import Server
 
 
@@ -31,15 +30,7 @@ def main() -> None:
         sys.exit(f"error: {missing} is not set: name the tables, or serve from memory with REALTIME_LOG=memory")
     hub = Hub(runtime.log)
     app = create_app(runtime, hub, _bus(hub, runtime, os.environ))
-    allowed = origins(os.environ)  # with a list of them, pages may also send their session's cookie
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=allowed or ["*"],
-        allow_credentials=bool(allowed),
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
-        expose_headers=["Retry-After"],
-    )
+    allow_origins(app, os.environ)
     Server(app, hub, chosen.host, chosen.port).run()
 
 

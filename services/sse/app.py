@@ -1,31 +1,42 @@
 """The SSE application: streams, publish for backends next to it, and what a load balancer asks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anyio import from_thread
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import JSONResponse
+from starlette.middleware.cors import CORSMiddleware
 
-from realtime.bus_switch import SwitchedBus
+from realtime.bus import Bus
 from realtime.errors import Code, RealtimeError
 from realtime.event import Event
 from realtime.features import Topic
 from realtime.hub import Hub
 from realtime.policy import Principal
 from realtime.publish import Publisher
-from realtime.runtime import Runtime
+from realtime.runtime import Runtime, origins
 from services.http import access, problems, publish
 from services.sse import stream
+
+if TYPE_CHECKING:
+    from realtime.bus_switch import SwitchedBus
+
+
+class Told(Bus, Protocol):
+    """A bus that says which one it is."""
+
+    @property
+    def kind(self) -> str: ...
 
 
 class Heard(Publisher):
     """A publisher whose events every hub's readers get as soon as the log has them. It works in the thread of a request."""
 
-    def __init__(self, inner: Publisher, hub: Hub, bus: SwitchedBus | None) -> None:
+    def __init__(self, inner: Publisher, hub: Hub, bus: "SwitchedBus | None") -> None:
         self._inner = inner
         self._hub = hub
         self._bus = bus
@@ -41,9 +52,16 @@ class Heard(Publisher):
         return event
 
 
-def create_app(runtime: Runtime, hub: Hub, bus: SwitchedBus | None = None) -> FastAPI:
-    """The application. Without a bus it hears only what is published here. `app.state.draining.now = True`: send everybody elsewhere."""
-    draining = stream.Draining()
+def create_app(runtime: Runtime, hub: Hub, bus: "SwitchedBus | None" = None) -> FastAPI:
+    """The hub's application. Without a bus it hears only what is published here."""
+    heard = replace(runtime, publisher=Heard(runtime.publisher, hub, bus))
+    return assembled(runtime, hub, bus, [publish.router(heard)], stream.Manners(), stream.Draining())
+
+
+def assembled(
+    runtime: Runtime, hub: Hub, bus: Told | None, routers: Iterable[APIRouter], manners: stream.Manners, draining: stream.Draining
+) -> FastAPI:
+    """Streams, sessions, health and more. `draining.now = True`: send everybody elsewhere."""
     work: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
@@ -57,9 +75,9 @@ def create_app(runtime: Runtime, hub: Hub, bus: SwitchedBus | None = None) -> Fa
     app = FastAPI(title="realtime blueprints: streams", version="1", openapi_url=None, redirect_slashes=False, lifespan=lifespan)
     app.state.draining = draining
     problems.install(app)
-    app.include_router(stream.router(runtime, hub, draining))
-    app.include_router(access.sessions(runtime))
-    app.include_router(publish.router(replace(runtime, publisher=Heard(runtime.publisher, hub, bus))))
+    app.include_router(stream.router(runtime, hub, draining, manners))
+    for router in (access.sessions(runtime), *routers):
+        app.include_router(router)
 
     @app.get("/healthz")
     async def healthy() -> Response:
@@ -74,6 +92,19 @@ def create_app(runtime: Runtime, hub: Hub, bus: SwitchedBus | None = None) -> Fa
         return _status(trouble, status="ready", bus=bus.kind if bus else "none")
 
     return app
+
+
+def allow_origins(app: FastAPI, env: Mapping[str, str]) -> None:
+    """Answer what browsers ask before they let a page of another origin in."""
+    allowed = origins(env)  # with a list of them, pages may also send their session's cookie
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=allowed or ["*"],
+        allow_credentials=bool(allowed),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+        expose_headers=["Content-Location", "Retry-After"],
+    )
 
 
 def _status(trouble: str | None, **well: str) -> Response:

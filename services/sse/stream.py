@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Annotated, NamedTuple
 
@@ -20,7 +20,7 @@ from realtime.sessions import COOKIE
 from realtime.tokens import CLOCK_SECONDS
 from services.http.bodies import Authorization
 from services.http.problems import problem
-from services.sse.transport import DETACH, UNFRAMED, Sender
+from services.sse.transport import DETACH, UNFRAMED, Sender, Stream
 
 RETRY_MS = (2_000, 6_000)
 """Each connection comes back after another time between these."""
@@ -52,7 +52,14 @@ class Draining:
     now = False
 
 
-def router(runtime: Runtime, hub: Hub, draining: Draining) -> APIRouter:
+class Manners(NamedTuple):
+    """How a deployment's streams are unlike a hub's: how many seconds they live, and whether nothing will come after a cursor."""
+
+    seconds: Callable[[Sequence[Topic]], float | None] = lambda _: None
+    over: Callable[[Topic, Cursor], bool] = lambda *_: False
+
+
+def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> APIRouter:
     """The stream routes."""
     routes = APIRouter()
 
@@ -89,8 +96,10 @@ def router(runtime: Runtime, hub: Hub, draining: Draining) -> APIRouter:
         except RealtimeError as refusal:
             if not _for_good(refusal, asked):
                 raise
-            return Response(status_code=204, headers={"Cache-Control": "no-store"})
-        return EventStream(hub, draining, topics, cursors, until)
+            return _nothing_more()
+        if any(cursor and manners.over(topic, cursor) for topic, cursor in zip(topics, cursors, strict=True)):
+            return _nothing_more()
+        return EventStream(hub, draining, topics, cursors, until, manners.seconds(topics))
 
     return routes
 
@@ -102,7 +111,15 @@ class EventStream(Response):
     client that had no cursor gets one at once, so that he misses nothing if he is cut off before the first event.
     """
 
-    def __init__(self, hub: Hub, draining: Draining, topics: Sequence[Topic], after: Sequence[Cursor | None], until: float) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        draining: Draining,
+        topics: Sequence[Topic],
+        after: Sequence[Cursor | None],
+        until: float,
+        seconds: float | None = None,
+    ) -> None:
         self.status_code = 200
         self.background = None
         self.init_headers(HEADERS)
@@ -111,6 +128,7 @@ class EventStream(Response):
         self._topics = topics
         self._after = after
         self._until = until
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._draining.now:  # not an error: EventSource would stop for good
@@ -134,9 +152,13 @@ class EventStream(Response):
             await self._through(Sender(send), receive, first, begin)
         elif stream := detach(self._hub):
             stream.write(first)
-            await self._hub.stream(stream, self._topics, begin, self._until)
+            await self._hub.stream(stream, self._topics, begin, self._until, self._seconds)
+            self.begun(stream)
             if stream.gone:  # perhaps before the hub knew of him
                 self._hub.leave(stream)
+
+    def begun(self, reader: Stream | Sender) -> None:
+        """The reader has caught up, or is gone: from now on the hub writes."""
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         await Response(come_back(), headers=HEADERS)(scope, receive, send)
@@ -145,11 +167,17 @@ class EventStream(Response):
         sender.write(first)
         sending = asyncio.ensure_future(sender.run(receive))
         try:
-            await self._hub.stream(sender, self._topics, begin, self._until)
+            await self._hub.stream(sender, self._topics, begin, self._until, self._seconds)
+            self.begun(sender)
             await sending
         finally:
             sending.cancel()
             self._hub.leave(sender)
+
+
+def _nothing_more() -> Response:
+    """After which no EventSource comes back."""
+    return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
 
 def _topics(runtime: Runtime, names: Sequence[str]) -> list[Topic]:

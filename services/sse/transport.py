@@ -102,6 +102,11 @@ class Stream(asyncio.Protocol):
         """Whether the client has left, or is being sent away."""
         return self._transport.is_closing()
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that have not left yet."""
+        return self._transport.get_write_buffer_size()
+
     def write(self, chunk: bytes) -> bool:
         if self._shut:
             return False
@@ -173,6 +178,11 @@ class Sender:
         self._empty = asyncio.Event()
         self._empty.set()
         self.gone = False
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that have not left yet."""
+        return self._size
 
     def write(self, chunk: bytes) -> bool:
         if self._over.is_set() or self._size > HIGH_WATER:

@@ -17,7 +17,7 @@ from realtime.errors import Code, RealtimeError
 from realtime.event import Event, dumps
 from realtime.features import Topic
 from realtime.hub import Hub
-from realtime.log import Log
+from realtime.log import Log, Page
 from realtime.memory import MemoryStore
 from tests.helpers import event, topic
 from tests.realtime.test_hub import Stream
@@ -95,11 +95,11 @@ class Counted(Log):
         self.asked: list[int] = []
         self.down = False
 
-    def heads(self, topics: Sequence[Topic]) -> dict[str, Cursor]:
+    def tails(self, topics: Sequence[Topic]) -> dict[str, Page]:
         self.asked.append(len(topics))
         if self.down:
             raise RealtimeError(Code.UNAVAILABLE, "down")
-        return super().heads(topics)
+        return super().tails(topics)
 
 
 async def opened(hub: Hub, topics: Sequence[Topic], readers: int = 1) -> list[Stream]:

@@ -226,14 +226,14 @@ async def test_cut_connection_is_no_secret(shared: Valkey) -> None:
 async def test_log_that_fails_keeps_it_from_being_ready(shared: Valkey) -> None:
     """Without the comparison nobody knows what was missed."""
     log = Log(MemoryStore())
-    heads, down = log.heads, [True]
+    tails, down = log.tails, [True]
 
     def failing(topics: Sequence[Topic]) -> dict[str, object]:
         if down:
             raise RealtimeError(Code.UNAVAILABLE, "down")
-        return dict(heads(topics))
+        return dict(tails(topics))
 
-    log.heads = failing  # type: ignore[method-assign,assignment]
+    log.tails = failing  # type: ignore[method-assign,assignment]
     async with side(shared, log=log) as here:
         await opened(here.hub, [NEWS])
         await asyncio.sleep(0.3)

@@ -50,7 +50,9 @@ class FakeHub:
             raise self.refusal
         return [cursor or Cursor("begin", 0) for cursor in after]
 
-    async def stream(self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor], until: float = math.inf) -> bool:
+    async def stream(
+        self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor], until: float = math.inf, seconds: float | None = None
+    ) -> bool:
         self.asked.append(([topic.name for topic in topics], list(after), until))
         reader.write(FIRST)
         self.readers.append(reader)
