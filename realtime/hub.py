@@ -482,7 +482,7 @@ def _behind(feed: _Feed, head: Cursor) -> bool:
 def _follows(feed: _Feed, tail: Page) -> bool:
     """Whether the tail has all that the feed lacks, and no more than live readers take at once."""
     here = feed.cursor
-    if here is None or not tail.events or here.epoch != tail.cursor.epoch or here.seq >= tail.cursor.seq:
+    if here is None or not tail.events or here.seq >= tail.cursor.seq or (here != START and here.epoch != tail.cursor.epoch):
         return False
     whole = not feed.topic.keeps_all or tail.after.seq <= here.seq
     return whole and sum(len(event.data_json) for event in tail.events) <= GENTLE_BYTES

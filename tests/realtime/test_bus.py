@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from realtime.bus import MAX_BACKOFF_SECONDS, MAX_MESSAGE_BYTES, Backoff, decode, encode, messages
 from realtime.bus_log import LogBus
-from realtime.cursor import START, Cursor
+from realtime.cursor import START
 from realtime.errors import Code, RealtimeError
 from realtime.event import Event, dumps
 from realtime.features import Topic

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -132,35 +133,38 @@ def hub() -> FakeHub:
     return FakeHub()
 
 
+@contextmanager
+def running(app: FastAPI, hub: Any, http: Any = None) -> Iterator[Served]:
+    """A server in a thread; `http`: with another protocol than ours."""
+    server = Server(app, hub, "127.0.0.1", 0)
+    if http:
+        server.config.http = http
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def run() -> None:
+        loops.append(asyncio.get_running_loop())
+        await server.serve()
+
+    def work() -> None:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        until(lambda: server.started)
+        yield Served(server.servers[0].sockets[0].getsockname()[1], hub, app, server, loops[0])
+    finally:
+        server.should_exit = True
+        thread.join(10)
+    assert not thread.is_alive(), "the server did not end"
+
+
 @pytest.fixture
 def serve(runtime: Runtime, hub: FakeHub) -> Iterator[Callable[..., Served]]:
     """Start a server; `http`: with another protocol than ours."""
-    running: list[tuple[Served, threading.Thread]] = []
-
-    def start(http: Any = None) -> Served:
-        app = create_app(runtime, cast("Hub", hub))
-        server = Server(app, cast("Hub", hub), "127.0.0.1", 0)
-        if http:
-            server.config.http = http
-        loops: list[asyncio.AbstractEventLoop] = []
-
-        async def run() -> None:
-            loops.append(asyncio.get_running_loop())
-            await server.serve()
-
-        thread = threading.Thread(target=lambda: asyncio.Runner(loop_factory=server.config.get_loop_factory()).run(run()), daemon=True)
-        thread.start()
-        until(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        served = Served(port, hub, app, server, loops[0])
-        running.append((served, thread))
-        return served
-
-    yield start
-    for served, thread in running:
-        served.server.should_exit = True
-        thread.join(10)
-        assert not thread.is_alive(), "the server did not end"
+    with ExitStack() as servers:
+        yield lambda http=None: servers.enter_context(running(create_app(runtime, cast("Hub", hub)), hub, http))
 
 
 @pytest.fixture
@@ -169,16 +173,25 @@ def served(serve: Callable[..., Served]) -> Served:
 
 
 class Client:
-    """A plain socket with one GET on it."""
+    """A plain socket with one request on it."""
 
-    def __init__(self, port: int, target: str, headers: dict[str, str] | None = None, buffer: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        target: str,
+        headers: dict[str, str] | None = None,
+        buffer: int | None = None,
+        *,
+        method: str = "GET",
+        body: bytes = b"",
+    ) -> None:
         self.socket = socket.socket()
         self.socket.settimeout(5)
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.connect(("127.0.0.1", port))
-        lines = [f"GET {target} HTTP/1.1", "Host: test", *(f"{name}: {value}" for name, value in (headers or {}).items())]
-        self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        lines = [f"{method} {target} HTTP/1.1", "Host: test", *(f"{name}: {value}" for name, value in (headers or {}).items())]
+        self.socket.sendall("\r\n".join([*lines, "", ""]).encode() + body)
         self.got = b""
 
     def until(self, mark: bytes) -> bytes:

@@ -19,8 +19,8 @@ STREAM = "/topics/alerts/stream"
 CHUNK = b"data: " + b"x" * 1000 + b"\n\n"
 
 
-def opened(served: Served, **options: int) -> Client:
-    client = Client(served.port, STREAM, bearer() | {"Connection": "close"}, **options)
+def opened(served: Served, buffer: int | None = None) -> Client:
+    client = Client(served.port, STREAM, bearer() | {"Connection": "close"}, buffer)
     client.until(FIRST)
     return client
 
