@@ -1,6 +1,7 @@
 """Answers of a model on Amazon Bedrock, by ConverseStream."""
 
 from collections.abc import Generator, Sequence
+from functools import cached_property
 from typing import Any
 
 import botocore.session
@@ -21,13 +22,17 @@ class Bedrock:
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    @cached_property
+    def client(self) -> Any:
+        """Made with the first question: it takes 50 ms, which streams need not wait for."""
         config = Config(connect_timeout=2, read_timeout=READ_SECONDS, retries={"total_max_attempts": 2}, tcp_keepalive=True)
-        self._client: Any = botocore.session.get_session().create_client("bedrock-runtime", config=config)
+        return botocore.session.get_session().create_client("bedrock-runtime", config=config)
 
     def answer(self, messages: Sequence[Message], max_tokens: int) -> Generator[str | Usage]:
         """A refusal of Bedrock's is `invalid`, `unavailable` or, where it is our mistake (rights, a wrong id), `internal`."""
         try:
-            stream = self._client.converse_stream(
+            stream = self.client.converse_stream(
                 modelId=self.name,
                 messages=[{"role": message.role, "content": [{"text": message.text}]} for message in messages],
                 inferenceConfig={"maxTokens": max_tokens},

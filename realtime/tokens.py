@@ -74,8 +74,8 @@ def issue(secret: str, sub: str, seconds: int, audience: str = ACCESS_AUDIENCE, 
 
 
 def bearer(authorization: str | None) -> str | None:
-    """The token of an `Authorization: Bearer` header, or None where there is no such header."""
-    if authorization is None:
+    """The token of an `Authorization: Bearer` header, or None where there is none: CloudFront signs requests in its place (SigV4)."""
+    if authorization is None or authorization.startswith("AWS4-HMAC-SHA256 "):
         return None
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

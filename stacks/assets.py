@@ -48,6 +48,7 @@ ASSETS = {
         "websocket", ("realtime", "functions/__init__.py", "functions/websocket", "functions/authorizer", "functions/broadcaster")
     ),
     "sse": Asset("sse", ("realtime", "services/__init__.py", *_FROM_HTTP, "services/sse")),
+    "sse-lambda": Asset("sse-lambda", ("realtime", "services/__init__.py", *_FROM_HTTP, "services/sse", "services/sse/run.sh")),
     "relay": Asset("relay", ("realtime", "functions/__init__.py", "functions/relay")),
 }
 
@@ -110,6 +111,7 @@ def stage(target: Target, name: str, features: Features) -> tuple[Path, str]:
         for path, content in files.items():
             (fresh / path).parent.mkdir(parents=True, exist_ok=True)
             (fresh / path).write_bytes(content)
+            (fresh / path).chmod(0o755 if path.endswith(".sh") else 0o644)  # by name, which the hash has, and not as checked out
         fresh.chmod(0o755)
         _move(fresh, folder)
     return folder, digest.hexdigest()

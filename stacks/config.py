@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from constructs import Construct, Node
 
-from realtime.features import Features, FeaturesError, Pattern, load
+from realtime.features import Feature, Features, FeaturesError, Pattern, load
 from stacks.assets import AssetError
 
 S = TypeVar("S", bound=Construct)
+Host = Literal["service", "lambda"]
 
 
 class ConfigError(Exception):
@@ -27,7 +28,9 @@ class Config:
     `posts_per_second`: this deployment's share of the 10,000 requests a second that API Gateway gives an account and
     region, @connections included. `make_log_role`: whether to give API Gateway the account-wide role to write logs.
     `cache`: PubSubStack's, serverless or node-based. `certificate`: ARN of one in ACM, for a public load balancer instead of
-    CloudFront; empty for none.
+    CloudFront; empty for none. `lambda_endpoint`: the way to the streaming function, regional or function-url.
+    `web_adapter`: version of the public layer that streams for it, or the ARN of another. `reserved_concurrency`: how many
+    streams and answers it may have open; None: as many as the account has left. `model`: who writes answers, by its id.
     """
 
     features: Features
@@ -40,6 +43,10 @@ class Config:
     make_log_role: bool
     cache: str
     certificate: str
+    lambda_endpoint: str
+    web_adapter: str
+    reserved_concurrency: int | None
+    model: str
 
     @classmethod
     def of(cls, scope: Construct) -> "Config":
@@ -58,15 +65,22 @@ class Config:
             make_log_role=_one_of(node, "realtime:api-log-role", ("create", "existing")) == "create",
             cache=_one_of(node, "realtime:cache", ("serverless", "node")),
             certificate=_certificate(node),
+            lambda_endpoint=_endpoint(node),
+            web_adapter=_adapter(node),
+            reserved_concurrency=_concurrency(node),
+            model=_model(node),
         )
 
-    def when(self, stack: Callable[..., S], *patterns: Pattern) -> Callable[..., S | None]:
-        """The stack's class if a feature uses one of the patterns, else what makes nothing.
+    def served(self, *patterns: Pattern, host: Host | None = None) -> dict[str, Feature]:
+        """The features that use one of the patterns, on that host if one is named."""
+        return {name: f for name, f in self.features.items() if f.pattern in patterns and host in (None, f.host)}
+
+    def when(self, stack: Callable[..., S], *patterns: Pattern, host: Host | None = None) -> Callable[..., S | None]:
+        """The stack's class if a feature uses one of the patterns, on that host if one is named; else what makes nothing.
 
         So a stack may be handed one that is None: by then it is not made either, which types cannot say.
         """
-        used = {feature.pattern for feature in self.features.values()}
-        return stack if used.intersection(patterns) else lambda *_, **__: None
+        return stack if self.served(*patterns, host=host) else lambda *_, **__: None
 
 
 @contextmanager
@@ -103,6 +117,36 @@ def _certificate(node: Node) -> str:
     value = _text(node, "realtime:certificate", "")
     if value and not re.fullmatch(r"arn:[\w-]+:acm:[\w-]+:\d{12}:certificate/[\w-]+", value):
         raise ConfigError(f"context realtime:certificate: {value} is not the ARN of a certificate in ACM: arn:aws:acm:...:certificate/...")
+    return value
+
+
+def _endpoint(node: Node) -> str:
+    if _text(node, "realtime:lambda-endpoint", "") == "edge":
+        raise ConfigError("context realtime:lambda-endpoint: edge-optimized APIs cut a stream after 30 s of silence: write regional")
+    return _one_of(node, "realtime:lambda-endpoint", ("regional", "function-url"))
+
+
+def _adapter(node: Node) -> str:
+    value = _text(node, "realtime:web-adapter", "30")
+    if not re.fullmatch(r"[1-9][0-9]*|arn:[\w-]+:lambda:[\w-]+:\d{12}:layer:[\w-]+:\d+", value):
+        raise ConfigError(
+            f"context realtime:web-adapter: {value} is neither a version of the public layer, as in 30, nor arn:...:layer:name:30"
+        )
+    return value
+
+
+def _concurrency(node: Node) -> int | None:
+    """Off by default: an account keeps 100 unreserved, and a new one has 10 in all, so a deploy that reserves would fail."""
+    key = "realtime:reserved-concurrency"
+    return _number(node, key, 100, least=1) if _text(node, key, "") else None
+
+
+def _model(node: Node) -> str:
+    value = _text(node, "realtime:model", "amazon.nova-micro-v1:0")
+    if not re.fullmatch(r"ngram|[a-z0-9-]+(\.[A-Za-z0-9:_-]+)+", value):
+        raise ConfigError(
+            f"context realtime:model: {value} is not a model's id; write one of Bedrock, as in amazon.nova-micro-v1:0, or ngram"
+        )
     return value
 
 

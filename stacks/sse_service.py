@@ -14,10 +14,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from realtime.hub import HEARTBEAT_SECONDS, ROTATE_SECONDS
+from realtime.hub import ROTATE_SECONDS
 from stacks.config import ConfigError
 from stacks.core import CoreStack
 from stacks.network import NetworkStack
+from stacks.parts.hops import above_heartbeat
 from stacks.parts.image import Image
 from stacks.parts.load_balancer_log import LoadBalancerLog
 from stacks.parts.nag import accept
@@ -236,10 +237,3 @@ class SseServiceStack(Stack):
         accept(edge, "CFR3", "the load balancer's access log has every request; edge logs would hold visitors' addresses as well")
         accept(edge, "CFR4", "it has CloudFront's own certificate, whose domain fixes the protocol: bring a domain to change it")
         return edge
-
-
-def above_heartbeat(name: str, seconds: int) -> Duration:
-    """That many seconds; `ConfigError` where an idle stream would be cut although one heartbeat came late."""
-    if seconds <= 2 * HEARTBEAT_SECONDS:
-        raise ConfigError(f"{name} is {seconds} s: streams are silent for {HEARTBEAT_SECONDS} s, and twice that if a heartbeat is late")
-    return Duration.seconds(seconds)

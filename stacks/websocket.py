@@ -3,7 +3,6 @@
 from typing import Any, cast
 
 from aws_cdk import CfnElement, CfnOutput, Duration, RemovalPolicy, Stack
-from aws_cdk import aws_apigateway as rest
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -16,6 +15,7 @@ from constructs import Construct
 from realtime.dynamo import HEAD, STREAM
 from stacks.core import CoreStack
 from stacks.parts.access_log import WEBSOCKET_FIELDS, AccessLog
+from stacks.parts.api_log_role import api_log_role
 from stacks.parts.function import Function
 from stacks.parts.nag import accept
 from stacks.parts.table import Table
@@ -77,22 +77,8 @@ class WebSocketStack(Stack):
             access_log_settings=AccessLog(self, "ApiLogs", WEBSOCKET_FIELDS),
         )
         if self._core.config.make_log_role:
-            stage.node.add_dependency(self._log_role())
+            stage.node.add_dependency(api_log_role(self))
         return stage
-
-    def _log_role(self) -> rest.CfnAccount:
-        """On a fresh account API Gateway may not write logs of WebSocket APIs: one role, for the account and region.
-
-        It stays when the stack goes, since other APIs may use it by then.
-        """
-        policy = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
-        role = iam.Role(self, "ApiLogRole", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"))
-        role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name(policy))
-        role.apply_removal_policy(RemovalPolicy.RETAIN)
-        accept(role, f"IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{policy}]", "what API Gateway asks for: it writes logs of any API")
-        account = rest.CfnAccount(self, "ApiAccount", cloud_watch_role_arn=role.role_arn)
-        account.apply_removal_policy(RemovalPolicy.RETAIN)
-        return account
 
     def _routes(self) -> None:
         messages = self._function(

@@ -102,7 +102,7 @@ def allow_origins(app: FastAPI, env: Mapping[str, str]) -> None:
         allow_origins=allowed or ["*"],
         allow_credentials=bool(allowed),
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Amz-Content-Sha256"],
         expose_headers=["Content-Location", "Retry-After"],
     )
 

@@ -43,6 +43,5 @@ class Function(lambda_.Function):
             role=role,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
-            memory_size=MEMORY_MB,
-            **{"timeout": Duration.seconds(TIMEOUT_SECONDS), **more},
+            **{"memory_size": MEMORY_MB, "timeout": Duration.seconds(TIMEOUT_SECONDS), **more},
         )

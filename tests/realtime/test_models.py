@@ -74,7 +74,7 @@ def test_refusals_of_bedrock_are_ours(
             return {"stream": stream}
         raise failure
 
-    monkeypatch.setattr(bedrock._client, "converse_stream", converse)
+    monkeypatch.setattr(bedrock.client, "converse_stream", converse)
     with pytest.raises(RealtimeError) as refused:
         list(bedrock.answer(QUESTION, 10))
     assert (refused.value.code, stream.closed) == (code, late)
@@ -84,7 +84,7 @@ def test_refusals_of_bedrock_are_ours(
 def test_stopped_answer_ends_at_bedrock_too(bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would go on writing, and counting."""
     stream = Stream([{"contentBlockDelta": {"delta": {"text": piece}}} for piece in "abc"])
-    monkeypatch.setattr(bedrock._client, "converse_stream", lambda **_: {"stream": stream})
+    monkeypatch.setattr(bedrock.client, "converse_stream", lambda **_: {"stream": stream})
     answer = bedrock.answer(QUESTION, 10)
     assert next(answer) == "a"
     answer.close()
@@ -94,7 +94,7 @@ def test_stopped_answer_ends_at_bedrock_too(bedrock: Bedrock, monkeypatch: pytes
 def test_question_is_sent_as_converse_wants_it(bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns with their text, and how long the answer may be."""
     asked: dict[str, Any] = {}
-    monkeypatch.setattr(bedrock._client, "converse_stream", lambda **sent: asked.update(sent) or {"stream": Stream([])})
+    monkeypatch.setattr(bedrock.client, "converse_stream", lambda **sent: asked.update(sent) or {"stream": Stream([])})
     assert list(bedrock.answer(QUESTION, 10)) == []
     assert json.loads(json.dumps(asked["messages"])) == [{"role": "user", "content": [{"text": "What is a cursor?"}]}]
     assert asked["inferenceConfig"] == {"maxTokens": 10}

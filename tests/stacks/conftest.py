@@ -14,11 +14,19 @@ from stacks.core import CoreStack
 from stacks.network import NetworkStack
 from stacks.polling import PollingStack
 from stacks.pubsub import PubSubStack
+from stacks.sse_lambda import SseLambdaStack
 from stacks.sse_service import SseServiceStack
 from stacks.websocket import WebSocketStack
 
 ROOT = Path(__file__).parents[2]
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/5f1c0a52-3b7e-4c8e-9d58-3c2f5a4f7e11"
+OTHER: dict[str, Any] = {
+    "cache": "node",
+    "certificate": CERTIFICATE,
+    "lambda_endpoint": "function-url",
+    "reserved_concurrency": "50",
+    "model": "us.amazon.nova-micro-v1:0",
+}
 Templates = dict[str, dict[str, Any]]
 
 
@@ -35,9 +43,10 @@ def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins:
     core = CoreStack(app, "CoreStack", config=config)
     config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core)
     config.when(WebSocketStack, "websocket", "fallback")(app, "WebSocketStack", core=core)
-    network = config.when(NetworkStack, "sse", "fallback")(app, "NetworkStack")
-    config.when(SseServiceStack, "sse", "fallback")(app, "SseServiceStack", core=core, network=network)
-    config.when(PubSubStack, "sse", "fallback")(app, "PubSubStack", core=core, network=network)
+    network = config.when(NetworkStack, "sse", "fallback", host="service")(app, "NetworkStack")
+    config.when(SseServiceStack, "sse", "fallback", host="service")(app, "SseServiceStack", core=core, network=network)
+    config.when(PubSubStack, "sse", "fallback", host="service")(app, "PubSubStack", core=core, network=network)
+    config.when(SseLambdaStack, "sse", "fallback", host="lambda")(app, "SseLambdaStack", core=core)
     app.synth()
     return {file.name.removesuffix(".template.json"): json.loads(file.read_text()) for file in sorted(folder.glob("*.template.json"))}
 
@@ -58,8 +67,8 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 
 @pytest.fixture(scope="session")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """With a certificate, and so a public load balancer; and with the node-based cache."""
-    return synthesize(tmp_path_factory.mktemp("cdk"), ROOT / "features.toml", cache="node", certificate=CERTIFICATE)
+    """Every other choice: a certificate, and so a public load balancer; the node-based cache; a Function URL, and a profile of a model."""
+    return synthesize(tmp_path_factory.mktemp("cdk"), ROOT / "features.toml", **OTHER)
 
 
 def of_type(template: Mapping[str, Any], type: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from realtime.features import FeaturesError
 from stacks.config import Config, ConfigError
-from tests.stacks.conftest import CERTIFICATE, ROOT, Templates, synthesize
+from tests.stacks.conftest import OTHER, ROOT, Templates, synthesize
 
 HASH = re.compile(r"[0-9a-f]{64}")
 POLLING = ROOT / "features.toml"
@@ -24,19 +24,21 @@ def masked(template: dict[str, Any]) -> str:
     return HASH.sub("<hash>", json.dumps(template, indent=1, sort_keys=True))
 
 
-@pytest.mark.parametrize("stack", ["CoreStack", "NetworkStack", "PollingStack", "PubSubStack", "SseServiceStack", "WebSocketStack"])
+@pytest.mark.parametrize(
+    "stack", ["CoreStack", "NetworkStack", "PollingStack", "PubSubStack", "SseLambdaStack", "SseServiceStack", "WebSocketStack"]
+)
 def test_template_is_as_reviewed(templates: Templates, stack: str, snapshot: SnapshotAssertion) -> None:
     """A change of the template is seen in the review; hashes of assets are masked, so an edit of code is not one."""
     assert masked(templates[stack]) == snapshot
 
 
-@pytest.mark.parametrize("stack", ["PubSubStack", "SseServiceStack"])
+@pytest.mark.parametrize("stack", ["PubSubStack", "SseLambdaStack", "SseServiceStack"])
 def test_other_template_is_as_reviewed(certified: Templates, stack: str, snapshot: SnapshotAssertion) -> None:
-    """The same with a certificate, and with the node-based cache."""
+    """The same with every other choice."""
     assert masked(certified[stack]) == snapshot
 
 
-@pytest.mark.parametrize("context", [{}, {"cache": "node", "certificate": CERTIFICATE}], ids=("", "other"))
+@pytest.mark.parametrize("context", [{}, OTHER], ids=("", "other"))
 def test_nag_and_cloudformation_find_nothing_unexplained(tmp_path: Path, context: dict[str, str]) -> None:
     """cdk-nag's AWS Solutions rules and CDK's own template validation: every finding is mended or has its reason beside it."""
     synthesize(tmp_path, POLLING, validate=True, plugins=(AwsSolutionsChecks(),), **context)
@@ -83,6 +85,11 @@ def test_synth_is_deterministic(templates: Templates, tmp_path: Path) -> None:
         ("realtime:api-log-role", "none", "none is not known; write create or existing"),
         ("realtime:cache", "big", "big is not known; write serverless or node"),
         ("realtime:certificate", "shop.example", "shop.example is not the ARN of a certificate in ACM"),
+        ("realtime:lambda-endpoint", "edge", "edge-optimized APIs cut a stream after 30 s of silence: write regional"),
+        ("realtime:lambda-endpoint", "alb", "alb is not known; write regional or function-url"),
+        ("realtime:web-adapter", "latest", "latest is neither a version of the public layer"),
+        ("realtime:reserved-concurrency", "0", "0 is not a whole number from 1 up"),
+        ("realtime:model", "a model", "a model is not a model's id"),
     ],
 )
 def test_wrong_context_is_told(key: str, value: object, told: str) -> None:

@@ -30,7 +30,7 @@ def test_reads_cannot_write(templates: Templates) -> None:
 def test_only_public_topics_are_cached(private: Templates) -> None:
     """One behaviour per public feature; private ones, publishing (which comes first) and everything unknown pass through uncached."""
     found = behaviors(private["PollingStack"])
-    assert list(found) == ["*", "/topics/*/events", "/topics/metrics", "/topics/ticker", "/topics/board/*"]
+    assert list(found) == ["*", "/topics/*/events", "/topics/metrics", "/topics/ticker", "/topics/board/*", "/topics/feed"]
     assert found["*"]["CachePolicyId"] == found["/topics/*/events"]["CachePolicyId"] == CACHING_DISABLED
 
 
