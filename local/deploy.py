@@ -88,6 +88,7 @@ def _context(chosen: Chosen) -> list[str]:
         "realtime:lambda-python": here.python,
         "realtime:lambda-architecture": here.architecture,
         "realtime:lambda-wheels": here.wheels,
+        "realtime:model": "ngram",  # the only one that is here
     }
     return [part for key, value in context.items() for part in ("--context", f"{key}={value}")]
 

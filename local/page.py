@@ -22,6 +22,7 @@ from local.guests import Guests
 from local.hubs import targets
 from local.places import ROOT
 from realtime.errors import Code, RealtimeError
+from realtime.features import ANSWERS
 from services.http.problems import problem
 
 _OURS_ALONE = frozenset(  # of one connection, or set anew by this server
@@ -49,11 +50,33 @@ class Deployment:
     @property
     def websocket(self) -> str | None:
         """The URL of the WebSocket API; none where it is not deployed, or is being taken down."""
-        try:
-            found: str | None = json.loads((self._folder / "state.json").read_text())["endpoints"].get("websocket")
-        except FileNotFoundError:
-            return None
+        return self._endpoint("websocket")
+
+    @property
+    def streams(self) -> str | None:
+        """The URL of the streaming function."""
+        return self._endpoint("streams")
+
+    @property
+    def answers(self) -> bool:
+        """Whether there are answers."""
+        return self.streams is not None and ANSWERS in self._state().get("on_lambda", [])
+
+    def of_stream(self, topic: str) -> str | None:
+        """The URL of what streams a topic."""
+        on_lambda = topic.partition("/")[0] in self._state().get("on_lambda", [])
+        return self.streams if on_lambda else self.hub
+
+    def _endpoint(self, name: str) -> str | None:
+        found: str | None = self._state().get("endpoints", {}).get(name)
         return found
+
+    def _state(self) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = json.loads((self._folder / "state.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return state
 
     @property
     def hub(self) -> str | None:
@@ -72,12 +95,20 @@ def create_app(upstream: str, deployment: Deployment, signing_secret: str | None
         async with client:
             yield
 
+    def place(request: Request) -> str | None:
+        path = request.url.path
+        if path.startswith("/answers"):
+            return deployment.streams
+        if path.endswith("/stream"):
+            return deployment.of_stream(path.removeprefix("/topics/") if path != "/stream" else request.query_params.get("topic", ""))
+        return upstream
+
     async def forward(request: Request) -> Response:
         headers = [(name, value) for name, value in request.headers.items() if name not in _OURS_ALONE]
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        where = deployment.hub if request.url.path.endswith("/stream") else upstream
+        path = request.scope["raw_path"].decode() + (f"?{request.url.query}" if request.url.query else "")
+        where = place(request)
         if where is None:
-            return problem(RealtimeError(Code.UNAVAILABLE, "no hub runs just now", retry_after=1))
+            return problem(RealtimeError(Code.UNAVAILABLE, "nothing that streams runs just now", retry_after=1))
         outgoing = client.build_request(request.method, where + path, headers=headers, content=await request.body())
         try:
             answer = await client.send(outgoing, stream=True)
@@ -88,13 +119,12 @@ def create_app(upstream: str, deployment: Deployment, signing_secret: str | None
         return response
 
     async def client_facts(_: Request) -> Response:
-        facts = {"websocket": deployment.websocket, "stream": "/" if deployment.hub else None}
+        facts = {"websocket": deployment.websocket, "stream": "/" if deployment.hub else None, "answers": deployment.answers}
         return JSONResponse({name: fact for name, fact in facts.items() if fact}, headers={"Cache-Control": "no-store"})
 
     own = [Route("/client.json", client_facts), Route("/guests", Guests(signing_secret).sign_in, methods=["POST"])]
-    passed_on = [
-        Route(path, forward, methods=["GET", "HEAD", "POST"]) for path in ("/topics/{rest:path}", "/stream", "/tickets", "/sessions")
-    ]
+    paths = ("/topics/{rest:path}", "/stream", "/tickets", "/sessions", "/answers", "/answers/{id}")
+    passed_on = [Route(path, forward, methods=["GET", "HEAD", "POST", "DELETE"]) for path in paths]
     return Starlette(routes=[*own, *passed_on, Mount("/", Fresh(directory=ROOT / "web", html=True))], lifespan=lifespan)
 
 

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from rich.markup import escape
@@ -26,7 +27,7 @@ from realtime.features import Features, FeaturesError, load
 Outputs = dict[str, dict[str, str]]
 
 DETACHED_SECONDS = 600
-SSE = "SseServiceStack"
+SSE, SSE_LAMBDA = "SseServiceStack", "SseLambdaStack"
 FIGURES = "metrics"  # the feature that the page and the orders job are about
 
 
@@ -46,7 +47,7 @@ def up(places: Places, wanted: Wanted) -> None:
     """Deploy everything and keep it running until Ctrl-C or `down`; where it runs already, deploy what changed."""
     features = _checked(wanted.features_file)
     if _supervisor(places):
-        _redeploy(places, wanted)
+        _redeploy(places, wanted, features)
         return
     with _alone_in(places):
         _clear_away(places)
@@ -135,8 +136,9 @@ def _start(places: Places, wanted: Wanted, features: Features, children: list[Ch
     broker = _broker(places, wanted, features, children)
     outputs, left_out = deploy.deploy(places, deploy.Chosen(wanted.features_file, wanted.bus, broker), first=True)
     _tell(left_out)
+    streams = free_port() if SSE_LAMBDA in outputs else None
     with step("starting the page and the jobs"):
-        for name, command, environment in _programs(places, wanted.features_file, features, outputs):
+        for name, command, environment in _programs(places, wanted.features_file, features, outputs, streams):
             children.append(Child.start(name, command, places.environment() | environment, places.log(name), ROOT))
             _save(places, children)
         page = next(child for child in children if child.name == "page")
@@ -145,7 +147,16 @@ def _start(places: Places, wanted: Wanted, features: Features, children: list[Ch
         with step("starting the hubs"):
             hubs = next(child for child in children if child.name == "hubs")
             hubs.wait_until(lambda: bool(targets(places.folder)))
-    _save(places, children, outputs=outputs, left_out=left_out, broker=broker)
+    if streams:
+        environments = next(child for child in children if child.name == "environments")
+        environments.wait_until(lambda: not port_is_free(streams))
+    _save(
+        places,
+        children,
+        outputs=outputs,
+        left_out=left_out,
+        local={"valkey": broker, "streams": streams, "on_lambda": _on_lambda(features)},
+    )
 
 
 def _broker(places: Places, wanted: Wanted, features: Features, children: list[Child]) -> str | None:
@@ -159,12 +170,22 @@ def _broker(places: Places, wanted: Wanted, features: Features, children: list[C
     return f"redis://127.0.0.1:{port}"
 
 
-def _programs(places: Places, features_file: Path, features: Features, outputs: Outputs) -> Iterator[tuple[str, list[str], dict[str, str]]]:
+def _on_lambda(features: Features) -> list[str]:
+    """The features whose streams come from Lambda."""
+    return [name for name, feature in features.items() if feature.host == "lambda" and feature.pattern in ("sse", "fallback")]
+
+
+def _programs(
+    places: Places, features_file: Path, features: Features, outputs: Outputs, streams: int | None
+) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """What runs beside the endpoint: name, command and environment, read from the deployment's outputs."""
     core = outputs["CoreStack"]
     yield "page", [sys.executable, "-m", "local.page", "--port", str(places.page_port)], _page_environment(places, outputs)
+    where = ["--folder", str(places.folder), "--endpoint-port", str(places.endpoint_port)]
+    if streams:
+        function = ["--function", outputs[SSE_LAMBDA]["SseLambdaFunction"], "--port", str(streams)]
+        yield "environments", [sys.executable, "-m", "local.environments", *where, *function], {}
     if SSE in outputs:
-        where = ["--folder", str(places.folder), "--endpoint-port", str(places.endpoint_port)]
         yield "hubs", [sys.executable, "-m", "local.hubs", *where, "--cluster", outputs[SSE]["SseCluster"]], {}
     if FIGURES not in features:
         console.print(f"  {features_file.name} has no feature {FIGURES}: the orders job stays away, and the page has no figures")
@@ -180,16 +201,18 @@ def _page_environment(places: Places, outputs: Outputs) -> dict[str, str]:
     return {"FRONT_DOOR": found["front_door"], "FOLDER": str(places.folder), "SIGNING_SECRET": secret}
 
 
-def _endpoints(places: Places, outputs: Outputs) -> dict[str, str]:
-    """What listens where."""
+def _endpoints(places: Places, outputs: Outputs, streams: int | None = None) -> dict[str, str]:
+    """What listens where; `streams`: the port of what runs the streaming function."""
     found = {"page": places.page, "aws": places.endpoint}
     found["front_door"] = endpoint.execute_api(places, outputs["CoreStack"]["ApiId"])
     if "WebSocketStack" in outputs:
         found["websocket"] = endpoint.execute_api(places, outputs["WebSocketStack"]["WebSocketApiId"], "live", "ws")
+    if streams and SSE_LAMBDA in outputs:
+        found["streams"] = f"http://127.0.0.1:{streams}"
     return found
 
 
-def _redeploy(places: Places, wanted: Wanted) -> None:
+def _redeploy(places: Places, wanted: Wanted, features: Features) -> None:
     state = places.load()
     if wanted.bus == "valkey" and not state.get("valkey"):
         raise LocalError("no Valkey runs here: install valkey-server or redis-server, then down, and up --bus valkey")
@@ -197,8 +220,8 @@ def _redeploy(places: Places, wanted: Wanted) -> None:
     deploy.prepare()
     outputs, left_out = deploy.deploy(running, deploy.Chosen(wanted.features_file, wanted.bus, state.get("valkey")), first=False)
     _tell(left_out)
-    changed = {"endpoints": _endpoints(running, outputs), "outputs": outputs, "left_out": [asdict(left) for left in left_out]}
-    running.save({**state, **changed})
+    changed = {"endpoints": _endpoints(running, outputs, state.get("streams")), "outputs": outputs, "on_lambda": _on_lambda(features)}
+    running.save({**state, **changed, "left_out": [asdict(left) for left in left_out]})
     console.print(f"\n  page      [bold]{running.page}[/] runs already; what changed was deployed\n")
 
 
@@ -207,17 +230,17 @@ def _save(
     children: list[Child],
     outputs: Outputs | None = None,
     left_out: list[LeftOut] | None = None,
-    broker: str | None = None,
+    local: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     places.save(
         {
             "ready": outputs is not None,
             "endpoint_port": places.endpoint_port,
             "page_port": places.page_port,
-            "endpoints": _endpoints(places, outputs) if outputs else {},
+            "endpoints": _endpoints(places, outputs, local.get("streams")) if outputs else {},
             "processes": [asdict(Process.of(os.getpid(), "supervisor")), *(asdict(child.process) for child in children)],
             "outputs": outputs or {},
-            "valkey": broker,
+            **local,
             "left_out": [asdict(left) for left in left_out or []],
         }
     )
