@@ -36,7 +36,8 @@ SILENT_SECONDS = 40.0
 class Targets(Protocol):
     """Where readers may connect, and publishers."""
 
-    targets: list[int]
+    @property
+    def targets(self) -> list[int]: ...
 
 
 @dataclass
@@ -137,10 +138,11 @@ class Reader:
     """A client over many connections, as EventSource would be."""
 
     fleet: Targets
-    topic: str = TOPIC
+    path: str = f"/topics/{TOPIC}/stream"
+    head_seconds: float = 5.0
     buffer: int = 0  # of the kernel for what it has received; 0: its default
     seen: list[dict[str, Any]] = field(default_factory=list)
-    cursor: str = "0-0"
+    cursor: str = "0-0"  # the id to come back with; several topics have one each, joined by dots
     connections: int = 0
     odd: list[str] = field(default_factory=list)  # what no reader may ever get
     longest_away: float = 0.0  # seconds between the end of one stream and the head of the next, pauses included
@@ -165,8 +167,8 @@ class Reader:
         async with asyncio.timeout(5):  # not wait_for: in Python 3.11 it can swallow a cancellation
             reader, writer = await self._connected(port)
         try:
-            writer.write(f"GET /topics/{self.topic}/stream HTTP/1.1\r\nHost: hub\r\nLast-Event-ID: {self.cursor}\r\n\r\n".encode())
-            async with asyncio.timeout(5):
+            writer.write(f"GET {self.path} HTTP/1.1\r\nHost: hub\r\nLast-Event-ID: {self.cursor}\r\n\r\n".encode())
+            async with asyncio.timeout(self.head_seconds):
                 await reader.readuntil(b"\r\n\r\n")
             self.connections += 1
             if self._away_since:

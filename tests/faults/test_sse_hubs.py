@@ -44,7 +44,7 @@ def under_load(hubs: Fleet, trouble: Trouble) -> list[Reader]:
     each, began = SECONDS * PER_SECOND // len(TOPICS), time.monotonic()
 
     async def run() -> list[Reader]:
-        readers = [Reader(hubs, TOPICS[number % len(TOPICS)]) for number in range(READERS)]
+        readers = [Reader(hubs, f"/topics/{TOPICS[number % len(TOPICS)]}/stream") for number in range(READERS)]
         reading = [asyncio.ensure_future(reader.run()) for reader in readers]
         publishing = asyncio.gather(*(publish(hubs, each, PER_SECOND / len(TOPICS), topic=topic) for topic in TOPICS))
         while not publishing.done():

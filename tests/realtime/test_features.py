@@ -10,6 +10,9 @@ from realtime.features import Features, FeaturesError, load
 from realtime.features_file import recommended
 from tests.helpers import feature
 
+ON_LAMBDA = "[features.a]\npattern = 'sse'\nhost = 'lambda'\nlatency = '1s'\n"
+ANSWERS = ON_LAMBDA.replace("features.a", "features.answers")
+OWNED = ANSWERS + "rooms = true\naccess = { read = 'owner' }\n"
 GOOD = '[features.metrics]\npattern = "polling"\nlatency = "5s"\n'
 
 
@@ -82,6 +85,17 @@ def test_pattern_left_out_is_chosen(tmp_path: Path) -> None:
         ("[features.a]\npattern = 'sse'\nlatency = '50ms'\n", "SSE is for 100 ms and more"),
         ("[features.a]\npattern = 'sse'\nlatency='1s'\ndirection = 'both'\n", ":4: features.a.direction: sse goes one way"),
         ("[features.a]\npattern = 'polling'\nhost = 'lambda'\n", ":3: features.a.host: only sse has a choice of host"),
+        ("[features.a]\npattern = 'sse'\nlatency = '1s'\nstream = '60s'\n", ":4: features.a.stream: only streams on Lambda"),
+        (ON_LAMBDA + "stream = '16min'\n", ":5: features.a.stream: a Lambda function runs for at most 15 min: write between"),
+        (ON_LAMBDA + "stream = '121s'\n", "features.a.stream: a stream on Lambda lives between 30 s and 120 s"),
+        (ON_LAMBDA + "stream = '29s'\n", "features.a.stream: a stream on Lambda lives between 30 s and 120 s"),
+        (ANSWERS + "rooms = true\n", "features.answers.access: an answer is answers/<sub>/<id> and its owner's alone"),
+        (ANSWERS + "access = { read = 'owner' }\n", "features.answers.access: an answer is answers/<sub>/<id>"),
+        (OWNED + "keep = 'latest'\n", "features.answers.keep: an answer is all its events"),
+        (
+            OWNED + "limits = { bytes = 4095 }\n",
+            "features.answers.limits.bytes: a batch of an answer may have so many: write at least 4096",
+        ),
         ("[features.a]\ninterval = '500ms'\n", 'write interval = "1s" or more'),
         ("[features.a]\nlatency = '5s'\ninterval = '9s'\n", "make it at most latency"),
         ("[features.a]\nkeep = 'latest'\nretain = '1h'\n", ":3: features.a.retain: the newest event never expires"),
