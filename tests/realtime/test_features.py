@@ -94,7 +94,7 @@ def test_pattern_left_out_is_chosen(tmp_path: Path) -> None:
         (OWNED + "keep = 'latest'\n", "features.answers.keep: an answer is all its events"),
         (
             OWNED + "limits = { bytes = 4095 }\n",
-            "features.answers.limits.bytes: a batch of an answer may have so many: write at least 4096",
+            "a batch of an answer may have so many: write at least 4096",
         ),
         ("[features.a]\ninterval = '500ms'\n", 'write interval = "1s" or more'),
         ("[features.a]\nlatency = '5s'\ninterval = '9s'\n", "make it at most latency"),

@@ -87,8 +87,8 @@ def test_by_websocket(world: World) -> None:
     world.connect("ann")
     assert world.subscribe("bob", TOPIC)["code"] == "forbidden"
     world.subscribe("ann", TOPIC, after="0-0")
-    assert "private" in str(world.wire.posted)
-    assert not [post for post in world.wire.posted if "bob" in str(post)]
+    assert "private" in str(world.wire.sent["ann"])
+    assert world.wire.sent["bob"] == []
 
 
 def test_by_ticket(door: TestClient) -> None:
