@@ -73,11 +73,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m services.sse.bounded", description=__doc__)
     parser.add_argument("--port", type=int, default=8080)
     chosen = parser.parse_args()
-    runtime = Runtime.from_env()
+    env = os.environ
+    runtime = Runtime.from_env(env)
     hub = Hub(runtime.log, answers.last)
     bus = LogBus(hub, runtime.log, interval=interval(list(runtime.features.values())))
-    app = create_app(runtime, hub, bus, model_of(runtime, os.environ.get("MODEL")))
-    allow_origins(app, os.environ)
+    app = create_app(runtime, hub, bus, model_of(runtime, env.get("MODEL")))
+    allow_origins(app, env)
     Server(app, hub, "127.0.0.1", chosen.port).run()
 
 
