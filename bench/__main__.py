@@ -5,7 +5,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from bench import cold, fanout, hub, shared, units, warm
+from bench import cold, fanout, hub, ready, shared, streams, units, warm
 from bench.report import RESULTS, Report, save, show
 from local.places import LocalError
 from local.progress import console
@@ -21,6 +21,8 @@ def main() -> None:
         "units": units.run,
         "fanout": fanout.run,
         "shared": lambda: shared.run(chosen.clients, chosen.seconds),
+        "ready": ready.run,
+        "streams": streams.run,
         "hub": lambda: hub.run(chosen.readers, chosen.rounds),
     }
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)

@@ -1,11 +1,13 @@
 """What Lambda and a regional REST API do for a function that streams: runs its asset, one request per environment.
 
-`python -m local.environments --function NAME`: the deployed function, with its own settings. A client that leaves does not
-stop an invocation, here as in the cloud. A redeployed function is seen within a second: old environments finish first.
+`python -m local.environments --function NAME`: the deployed function, with its own settings; `--configuration FILE`: one that
+is not deployed, with a Function's fields as JSON. A client that leaves does not stop an invocation, here as in the cloud. A
+redeployed function is seen within a second: old environments finish first.
 """
 
 import argparse
 import asyncio
+import json
 import logging
 import socket
 import time
@@ -343,12 +345,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.environments", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--endpoint-port", type=int, required=True)
-    parser.add_argument("--function", required=True)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--function")
+    which.add_argument("--configuration", type=Path)
     parser.add_argument("--port", type=int, required=True)
     chosen = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s")
     places = Places(chosen.folder.resolve(), chosen.endpoint_port, 0)
-    Server(Environments(places, Deployed(places, chosen.function)), chosen.port).run()
+    find = Deployed(places, chosen.function) if chosen.function else _configured(chosen.configuration)
+    Server(Environments(places, find), chosen.port).run()
+
+
+def _configured(file: Path) -> Callable[[], Function]:
+    fields = json.loads(file.read_text())
+    function = Function(**fields | {"folder": Path(fields["folder"])})
+    return lambda: function
 
 
 if __name__ == "__main__":

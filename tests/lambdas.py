@@ -1,7 +1,4 @@
-"""The streaming function's asset on this machine, as Lambda and the adapter run it, in a process of its own; over a real endpoint.
-
-`python -m tests.lambdas PORT FOLDER ENDPOINT_PORT FUNCTION` runs the environments; FUNCTION is JSON.
-"""
+"""The streaming function's asset on this machine, as Lambda and the adapter run it, in a process of its own; over a real endpoint."""
 
 import json
 import secrets
@@ -14,10 +11,8 @@ from typing import Any
 
 import httpx2
 
-from local.adapter import Function
 from local.deploy import target
-from local.environments import Environments, Server
-from local.places import ROOT, Places
+from local.places import ROOT
 from local.process import Child, free_port, port_is_free, stop
 from realtime.dynamo import DynamoStore
 from realtime.features import Features
@@ -70,7 +65,9 @@ def lambdas(endpoint: Endpoint, folder: Path, features: Features, environment: M
         "timeout": timeout,
         "memory": 512,
     }
-    command = [sys.executable, "-m", "tests.lambdas", str(port), str(folder), str(endpoint.places.endpoint_port), json.dumps(function)]
+    (folder / "function.json").write_text(json.dumps(function))
+    where = ["--folder", str(folder), "--endpoint-port", str(endpoint.places.endpoint_port), "--port", str(port)]
+    command = [sys.executable, "-m", "local.environments", *where, "--configuration", str(folder / "function.json")]
     child = Child.start("lambdas", command, endpoint.places.environment(), folder / "lambdas.log", ROOT)
     try:
         child.wait_until(lambda: not port_is_free(port))
@@ -85,14 +82,3 @@ def bearer(sub: str, **claims: Any) -> dict[str, str]:
 
 def stopped(where: Lambdas, id: str, sub: str) -> int:
     return httpx2.delete(f"{where.url}/answers/{id}", headers=bearer(sub), timeout=30).status_code
-
-
-def main() -> None:
-    port, folder, endpoint_port, function = sys.argv[1:]
-    asked = json.loads(function)
-    found = Function(**asked | {"folder": Path(asked["folder"])})
-    Server(Environments(Places(Path(folder), int(endpoint_port), 0), lambda: found), int(port)).run()
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,7 @@
 The tests of the module share one deployment and run in the order in which they stand: the last of them end it.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -101,8 +102,9 @@ def test_status_names_what_runs_and_what_was_left_out(local: Local) -> None:
     """For programs: endpoints, processes, and the list of resources that the local endpoint did not get."""
     status = local.status
     assert status["running"]
-    assert {p["name"] for p in status["processes"] if p["alive"]} == {"supervisor", "ministack", "valkey", "page", "hubs", "orders"}
-    assert set(status["endpoints"]) == {"page", "aws", "front_door", "websocket"}
+    running = {"supervisor", "ministack", "valkey", "page", "environments", "hubs", "orders"}
+    assert {p["name"] for p in status["processes"] if p["alive"]} == running
+    assert set(status["endpoints"]) == {"page", "aws", "front_door", "websocket", "streams"}
     assert {left["type"].split("::")[1] for left in status["left_out"]} == LEFT_OUT
 
 
@@ -123,6 +125,32 @@ def test_page_shows_figures_that_come_from_the_lambda(local: Local) -> None:
         while (figures := page.get("/topics/metrics").json())["data"] is None and time.monotonic() < deadline:
             time.sleep(0.2)
         assert {"at", "orders", "cds", "revenue"} == set(figures["data"])
+
+
+def test_answer_comes_piece_by_piece(local: Local) -> None:
+    """Page -> what stands in for Lambda and its adapter -> the function's own asset: each piece as it is written, no lump."""
+    with httpx2.Client(base_url=local.places.page, timeout=30) as page:
+        guest = page.post("/guests", json={"name": "Ann"}).json()["token"]
+        body = {"messages": [{"role": "user", "content": "What is a cursor?"}], "max_tokens": 100}
+        with page.stream("POST", "/answers", json=body, headers={"Authorization": f"Bearer {guest}"}) as answer:
+            arrived = [(line, time.monotonic()) for line in answer.iter_lines() if line.startswith("event: ")]
+    previews = [moment for line, moment in arrived if line == "event: preview"]
+    assert arrived[-1][0] == "event: done"
+    assert previews[-1] - previews[0] > 0.9 * (len(previews) - 1) / 50  # the model's pace
+    assert max(after - before for before, after in itertools.pairwise(previews)) < 1
+
+
+def test_streaming_function_has_the_deployed_environment_and_no_other(local: Local) -> None:
+    """What Lambda and the adapter set, and what the stack says: nothing of this machine."""
+    name = local.status["outputs"]["SseLambdaStack"]["SseLambdaFunction"]
+    deployed = endpoint.client(local.places, "lambda").get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    runner = next(p["pid"] for p in local.status["processes"] if p["name"] == "environments")
+    (process,) = [child for child in psutil.Process(runner).children() if "services.sse.bounded" in child.cmdline()]
+    found = process.environ()
+    assert {name: found[name] for name in deployed if name != "PORT"} == {n: v for n, v in deployed.items() if n != "PORT"}
+    assert found["MODEL"] == "ngram"
+    assert not {"HOME", "USER", "VIRTUAL_ENV", "CI"} & set(found)
+    assert process.status() == psutil.STATUS_STOPPED
 
 
 def test_browser_of_another_origin_is_answered(door: httpx2.Client) -> None:
