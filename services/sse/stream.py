@@ -147,7 +147,8 @@ class EventStream(Response):
         detach, unframed = extensions.get(DETACH), extensions.get(UNFRAMED)
         if unframed:
             unframed()
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        last = [(b"connection", b"close")] if detach else []  # a connection that is handed over serves nothing after it
+        await send({"type": "http.response.start", "status": 200, "headers": [*self.raw_headers, *last]})
         if detach is None:
             await self._through(Sender(send), receive, first, begin)
         elif stream := detach(self._hub):

@@ -178,6 +178,12 @@ def test_connection_is_kept_for_short_answers_and_then_given_away(served: Served
     client.until(CHUNK)
 
 
+def test_connection_of_a_stream_is_not_kept(served: Served) -> None:
+    """Its head says so: a client that sends its next request there, as Lambda's adapter would after a thaw, loses it."""
+    client = Client(served.port, STREAM, bearer())
+    assert b"connection: close\r\n" in client.until(FIRST)
+
+
 def test_pipelined_requests_are_ignored(served: Served) -> None:
     """The stream is the last answer on its connection."""
     request = f"GET {STREAM} HTTP/1.1\r\nHost: t\r\nAuthorization: {bearer()['Authorization']}\r\n\r\n"
