@@ -138,8 +138,8 @@ def cancel(log: Log, topic: Topic) -> None:
     raise RealtimeError(Code.UNAVAILABLE, "the answer grows too fast to be stopped: try again", retry_after=1)
 
 
-def over(log: Log, topic: Topic, cursor: Cursor, clock: Callable[[], float] = time.time) -> bool:
-    """Whether a reader at the cursor has all that will ever come. One read of half a unit.
+def over(log: Log, topic: Topic, cursor: Cursor | None, clock: Callable[[], float] = time.time) -> bool:
+    """Whether a reader at the cursor, or one who begins at the end, has all that will ever come. One read of half a unit.
 
     An answer whose writer was broken off is ended by whoever comes to read it.
     """
@@ -148,7 +148,7 @@ def over(log: Log, topic: Topic, cursor: Cursor, clock: Callable[[], float] = ti
         return False
     newest = page.events[-1]
     if newest.type in LAST:
-        return cursor == newest.cursor
+        return cursor in (None, newest.cursor)
     if clock() > newest.at_ms / 1000 + ANSWER_SECONDS:
         with suppress(Moved):  # somebody else was faster
             log.append(topic, [_failure(RealtimeError(Code.UNAVAILABLE, "the answer was broken off: ask again"))], after=newest.cursor)

@@ -45,8 +45,8 @@ def lifetime(topics: Sequence[Topic]) -> float:
     return min(topic.feature.stream for topic in topics) * random.uniform(SHORTEST, 1)  # noqa: S311 - jitter
 
 
-def over(runtime: Runtime, topic: Topic, cursor: Cursor) -> bool:
-    """Whether nothing will come after the cursor: an answer has ended."""
+def over(runtime: Runtime, topic: Topic, cursor: Cursor | None) -> bool:
+    """Whether nothing will come after the cursor, or without one: an answer has ended."""
     return answered(topic.feature) and answers.over(runtime.log, topic, cursor)
 
 

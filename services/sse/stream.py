@@ -56,7 +56,7 @@ class Manners(NamedTuple):
     """How a deployment's streams are unlike a hub's: how many seconds they live, and whether nothing will come after a cursor."""
 
     seconds: Callable[[Sequence[Topic]], float | None] = lambda _: None
-    over: Callable[[Topic, Cursor], bool] = lambda *_: False
+    over: Callable[[Topic, Cursor | None], bool] = lambda *_: False
 
 
 def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> APIRouter:
@@ -97,7 +97,7 @@ def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> 
             if not _for_good(refusal, asked):
                 raise
             return _nothing_more()
-        if any(cursor and manners.over(topic, cursor) for topic, cursor in zip(topics, cursors, strict=True)):
+        if all(manners.over(topic, cursor) for topic, cursor in zip(topics, cursors, strict=True)):
             return _nothing_more()
         return EventStream(hub, draining, topics, cursors, until, manners.seconds(topics))
 

@@ -261,6 +261,7 @@ def test_reader_who_has_all_is_told_so(desk: Desk) -> None:
     desk.write("all")
     assert not answers.over(desk.log, MINE, desk.events[0].cursor, desk.clock)
     assert answers.over(desk.log, MINE, desk.end.cursor, desk.clock)
+    assert answers.over(desk.log, MINE, None, desk.clock)
 
 
 def test_answer_that_was_broken_off_is_ended_by_a_reader(desk: Desk) -> None:
