@@ -45,7 +45,7 @@ BODY_BYTES = 10 * 1024 * 1024
 """The largest request body that API Gateway takes."""
 
 _CHUNKS = 16  # of at most 64 KB each, since httpx2 reads no more at once
-_KEEP_ALIVE_SECONDS = 4.0  # as the adapter's; shorter than uvicorn's 5 s
+_KEEP_ALIVE_SECONDS = 4.0  # as the adapter's
 _NOT_PASSED_ON = frozenset([b"connection", b"keep-alive", b"transfer-encoding", b"content-length", b"date", b"server"])
 
 
@@ -137,7 +137,7 @@ class Environments:
         if self._function is None:
             return httpx2.codes.BAD_GATEWAY
         if self._busy >= self._function.concurrency:
-            return httpx2.codes.TOO_MANY_REQUESTS
+            return httpx2.codes.INTERNAL_SERVER_ERROR  # what API Gateway makes of Lambda's 429
         self._busy += 1
         answer = Answer()
         self._run(self._invoke(self._function, call, answer))
@@ -270,7 +270,7 @@ async def _response(pool: Environments, request: Request) -> Response:
 
 def _refused(status: int) -> Response:
     """In the words of API Gateway."""
-    words = {413: "Request Too Long", 429: "Too Many Requests", 502: "Internal server error", 504: "Endpoint request timed out"}
+    words = {413: "Request Too Long", 500: "Internal server error", 502: "Internal server error", 504: "Endpoint request timed out"}
     return JSONResponse({"message": words[status]}, status)
 
 

@@ -4,8 +4,9 @@ An answer is the topic `answers/<sub>/<id>`, which its owner alone may read. The
 and then one of `done`, `failed` and `cancelled`, after which nothing follows. Each batch says which pieces it holds, so
 whoever has seen them as previews, which come at once and are kept nowhere, puts them where he has them already.
 
-What it costs: an append of 2 write units (for up to 1 KB) per batch, and no read. 2,000 pieces at 50 a second and more are at
-most 30 appends: the first batches are small, so that somebody who follows sees something soon, later ones hold 100 pieces.
+What it costs: an append of 2 write units (4 where a long `sub` makes it more than 1 KB) per batch, and no read. 2,000 pieces
+at 50 a second and more are at most 30 appends: the first batches are small, so that somebody who follows sees something soon,
+later ones hold 100 pieces.
 Every append is on the condition that the topic ends where the writer left it. So whoever appends `cancelled` has stopped the
 writer: its next batch is refused.
 """
@@ -29,7 +30,10 @@ from realtime.features import ANSWERS, Features, Topic
 from realtime.log import Log, Moved
 
 ANSWER_SECONDS = 300.0
-"""The longest that an answer may take. It bounds the Lambda's time-out, and tells an answer that was broken off from a slow one."""
+"""The longest that an answer may take, looked at with each piece. It tells an answer that was broken off from a slow one."""
+
+SILENT_SECONDS = 30.0
+"""How long a model may be silent, also before its first piece. So an answer has ended that much later at the latest."""
 
 MAX_TOKENS = 4_096
 BATCH_PIECES = (4, 8, 16, 32, 64, 100)
@@ -144,8 +148,8 @@ def over(log: Log, topic: Topic, cursor: Cursor | None, clock: Callable[[], floa
     An answer whose writer was broken off is ended by whoever comes to read it.
     """
     page = log.recent(topic, 1)
-    if not page.events:
-        return False
+    if not page.events:  # never begun, or expired
+        return True
     newest = page.events[-1]
     if newest.type in LAST:
         return cursor in (None, newest.cursor)
@@ -174,6 +178,7 @@ class Writer:
     _first: int = 0  # number of the first piece that is not in the log
     _pieces: list[str] = field(default_factory=list)
     _bytes: int = 0
+    _waiting: list[NewEvent] = field(default_factory=list)  # for the log to take it
     _sizes: Iterator[int] = field(default_factory=lambda: itertools.chain(BATCH_PIECES, itertools.repeat(BATCH_PIECES[-1])))
 
     def run(self, model: Model, messages: Sequence[Message], max_tokens: int) -> None:
@@ -215,37 +220,43 @@ class Writer:
                 self._append()
 
     def _append(self, *more: NewEvent) -> None:
-        """Append what was collected and more, as one batch; `Stopped` where the topic has been ended."""
-        rest = [*self._batch(), *more]
-        self._first += len(self._pieces)
-        self._pieces.clear()
-        self._bytes = 0
+        """Append what was collected and more, after what could not be appended before; `Stopped` where the topic has been ended."""
+        self._waiting += [*self._batch(), *more]
         failures = 0
-        while rest:
+        while self._waiting:
             try:
-                events: Sequence[Event] = self.log.append(self.topic, rest, after=self.end)
-            except Moved:
-                events = self._found(rest)
+                events = self._put()
             except RealtimeError:
                 failures += 1
                 if failures == TRIES:
                     raise
                 self.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 - jitter
                 continue
-            self.end, rest = events[-1].cursor, rest[len(events) :]
+            self.end = events[-1].cursor
+            del self._waiting[: len(events)]
             self.heard(events)
 
-    def _found(self, batch: Sequence[NewEvent]) -> Sequence[Event]:
-        """What went in of the batch although the answer was lost; else tell what stands there instead, and stop."""
-        events = self.log.read(self.topic, self.end, consistent=True).events
-        ours = [(event.type, event.data_json) for event in batch]
+    def _put(self) -> Sequence[Event]:
+        """What the log has now of what waits: all of it, or what went in before although the answer was lost."""
+        try:
+            return self.log.append(self.topic, self._waiting, after=self.end)
+        except Moved:
+            events = self.log.read(self.topic, self.end, consistent=True).events
+        ours = [(event.type, event.data_json) for event in self._waiting]
         if events and ours[: len(events)] == [(event.type, event.data_json) for event in events]:
             return events
         self.heard(events)
         raise Stopped
 
     def _batch(self) -> list[NewEvent]:
-        return [NewEvent(TEXT, _text(self._first, self._pieces))] if self._pieces else []
+        """What was collected, as an event."""
+        if not self._pieces:
+            return []
+        batch = NewEvent(TEXT, _text(self._first, self._pieces))
+        self._first += len(self._pieces)
+        self._pieces.clear()
+        self._bytes = 0
+        return [batch]
 
     def _fail(self, error: RealtimeError) -> None:
         try:

@@ -1,5 +1,7 @@
 """Answers of a model on Amazon Bedrock, by ConverseStream."""
 
+import logging
+import re
 from collections.abc import Generator, Sequence
 from functools import cached_property
 from typing import Any
@@ -7,13 +9,14 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EventStreamError
+from urllib3.exceptions import HTTPError
 
-from realtime.answers import Message, Usage
+from realtime.answers import SILENT_SECONDS, Message, Usage
 from realtime.errors import Code, RealtimeError
 
-READ_SECONDS = 60
-"""How long a model may be silent, also before its first word."""
+logger = logging.getLogger("realtime.bedrock")
 
+_TOO_LONG = re.compile(r"too (long|large|many)|exceed|maximum", re.IGNORECASE)
 _BUSY = frozenset({"ThrottlingException", "ModelNotReadyException", "ServiceUnavailableException", "throttlingException"})
 
 
@@ -25,8 +28,8 @@ class Bedrock:
 
     @cached_property
     def client(self) -> Any:
-        """Made with the first question: it takes 50 ms, which streams need not wait for."""
-        config = Config(connect_timeout=2, read_timeout=READ_SECONDS, retries={"total_max_attempts": 2}, tcp_keepalive=True)
+        """Made with the first question: it takes 50 ms, which streams need not wait for. Whoever asks, tries again."""
+        config = Config(connect_timeout=2, read_timeout=SILENT_SECONDS, retries={"total_max_attempts": 1}, tcp_keepalive=True)
         return botocore.session.get_session().create_client("bedrock-runtime", config=config)
 
     def answer(self, messages: Sequence[Message], max_tokens: int) -> Generator[str | Usage]:
@@ -42,8 +45,11 @@ class Bedrock:
             finally:
                 stream.close()  # else Bedrock goes on writing, and counting
         except (ClientError, EventStreamError) as error:
-            raise _refusal(error.response["Error"]["Code"]) from error
-        except BotoCoreError as error:
+            code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+            logger.warning("Bedrock refused: %s: %s", code, message[:500])
+            raise _refusal(code, message) from error
+        except (BotoCoreError, HTTPError) as error:  # HTTPError: in the middle of the stream, where botocore only reads
+            logger.warning("Bedrock does not answer: %r", error)
             raise RealtimeError(Code.UNAVAILABLE, "the model does not answer just now", retry_after=5) from error
 
 
@@ -59,9 +65,9 @@ def _pieces(stream: Any) -> Generator[str | Usage]:
                 yield Usage(asked, written, reason)
 
 
-def _refusal(code: str) -> RealtimeError:
+def _refusal(code: str, message: str) -> RealtimeError:
     if code in _BUSY:
         return RealtimeError(Code.UNAVAILABLE, "the model has too much to do just now", retry_after=5)
-    if code == "ValidationException":
-        return RealtimeError(Code.INVALID, "the model refused the question: it may be too long")
-    return RealtimeError(Code.INTERNAL, "the model failed")
+    if code == "ValidationException" and _TOO_LONG.search(message):
+        return RealtimeError(Code.INVALID, "the question is too long for the model")
+    return RealtimeError(Code.INTERNAL, "the model failed; why is in the service's log")  # most often rights, or an id that is wrong here

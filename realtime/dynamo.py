@@ -185,6 +185,8 @@ def to_item(append: Append, entry: str) -> Item:
     }
     if append.expires is not None:
         item["until" if entry == HEAD else "expires"] = {"N": str(append.expires)}  # a head must not be under TTL
+        if append.passing:
+            item["expires"] = {"N": str(append.expires)}
     return item
 
 
@@ -202,6 +204,7 @@ def to_append(item: Item) -> Append:
         digest=item["digest"]["S"],
         expires=int(expires["N"]) if expires else None,
         claimed=item.get("pushed_by") == {"S": PUBLISHER},
+        passing="until" in item and "expires" in item,
     )
 
 

@@ -96,6 +96,11 @@ class Topic:
         return self.feature.keep == "all"
 
     @property
+    def passes(self) -> bool:
+        """Whether it is over some day, as an answer is: then nothing of it needs to stay."""
+        return answered(self.feature)
+
+    @property
     def retain_seconds(self) -> int:
         return int(self.feature.retain)
 

@@ -209,6 +209,10 @@ def _impossible_answers(feature: Feature) -> Iterator[tuple[str, str]]:
     """What the feature `answers` needs on Lambda, where POST /answers writes it."""
     if not feature.rooms or feature.access.read != "owner":
         yield "access", 'an answer is answers/<sub>/<id> and its owner\'s alone: write rooms = true and access = { read = "owner" }'
+    if feature.access.publish != "service":
+        yield "access", 'POST /answers alone writes into an answer: write publish = "service"'
+    if feature.limits.publish is None:
+        yield "limits.publish", 'each answer is a call of a model: write how many one caller may have, as in publish = "20/min"'
     if feature.keep != "all":
         yield "keep", 'an answer is all its events: write keep = "all"'
     if feature.limits.bytes < MIN_ANSWER_BYTES:

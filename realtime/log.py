@@ -49,6 +49,7 @@ class Append(NamedTuple):
 
     `id` is the idempotency key's hash, or random when the publisher gave none (`keyed` is False). `expires` is in Unix
     seconds; None means never. `claimed`: whoever appended it pushes it to subscribers, so that nobody else needs to.
+    `passing`: of a topic that is over some day, whose head may go when it expires.
     """
 
     topic: str
@@ -61,6 +62,7 @@ class Append(NamedTuple):
     digest: str
     expires: int | None
     claimed: bool = False
+    passing: bool = False
 
     @property
     def last(self) -> int:
@@ -253,6 +255,7 @@ class Log:
             digest=content,
             expires=at_ms // 1000 + topic.retain_seconds if topic.keeps_all else None,
             claimed=claimed,
+            passing=topic.passes,
         )
 
     def _in_window(self, head: Append) -> bool:

@@ -74,13 +74,18 @@ def issue(secret: str, sub: str, seconds: int, audience: str = ACCESS_AUDIENCE, 
 
 
 def bearer(authorization: str | None) -> str | None:
-    """The token of an `Authorization: Bearer` header, or None where there is none: CloudFront signs requests in its place (SigV4)."""
-    if authorization is None or authorization.startswith("AWS4-HMAC-SHA256 "):
+    """The token of an `Authorization: Bearer` header, or None where there is no such header."""
+    if authorization is None:
         return None
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise RealtimeError(Code.UNAUTHORIZED, "the Authorization header must read: Bearer <token>")
     return token.strip()
+
+
+def sent(authorization: str | None) -> str | None:
+    """The caller's own `Authorization` header: CloudFront's origin access control puts its signature (SigV4) in that place."""
+    return None if authorization is None or authorization.startswith("AWS4-HMAC-SHA256 ") else authorization
 
 
 def _principal(token: str, key: Callable[[], Any], algorithms: tuple[str, ...], audience: str, issuer: str | None = None) -> Principal:

@@ -132,14 +132,14 @@ def _move(fresh: Path, folder: Path) -> None:
 
 
 def _remove_stale(target: Target, name: str) -> None:
-    for old in target.folder.glob(f"{name}-*"):
+    for old in target.folder.glob(f"{name}-{'[0-9a-f]' * 16}"):  # no more than that: another asset's name may go on after ours
         if time.time() - old.stat().st_mtime > _STALE_SECONDS:
             shutil.rmtree(old, ignore_errors=True)
 
 
 def _fresh(target: Target, name: str) -> bool:
     stamp = _stamp(target, name)
-    return stamp.is_file() and stamp.read_text() == lock_digest()
+    return stamp.is_file() and stamp.read_text() == lock_digest() and _dependencies(target, name).is_dir()
 
 
 def lock_digest() -> str:

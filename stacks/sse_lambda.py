@@ -9,7 +9,7 @@ from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from realtime.answers import ANSWER_SECONDS
+from realtime.answers import ANSWER_SECONDS, SILENT_SECONDS
 from realtime.features import answered
 from realtime.features_file import MAX_LAMBDA_SECONDS
 from realtime.ngram import NAME as NGRAM
@@ -53,7 +53,7 @@ class SseLambdaStack(Stack):
         CfnOutput(self, "SseLambdaFunction", value=self._function.function_name, description="The function that streams")
 
     def _longest_life(self) -> int:
-        lives = [f.stream for f in self._features.values()] + [ANSWER_SECONDS] * self._answers
+        lives = [f.stream for f in self._features.values()] + [ANSWER_SECONDS + SILENT_SECONDS] * self._answers
         seconds = int(max(lives)) + MARGIN_SECONDS
         if seconds > MAX_LAMBDA_SECONDS:
             raise ConfigError(
@@ -102,7 +102,7 @@ class SseLambdaStack(Stack):
         return api.base_url
 
     def _alarm(self) -> None:
-        """More streams are open than the features plan for, or soon as many as may be; beyond that Lambda answers 429."""
+        """More streams are open than the features plan for, or soon as many as may be: whoever comes beyond that is refused."""
         reserved = self._config.reserved_concurrency
         cloudwatch.Alarm(
             self,

@@ -2,9 +2,11 @@
 
 import asyncio
 import math
+import threading
 import time
-from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -23,10 +25,12 @@ from realtime.publish import MAX_KEY_CHARS
 from realtime.runtime import Runtime
 from realtime.sessions import COOKIE
 from realtime.strict import Strict, parsed
-from realtime.tokens import CLOCK_SECONDS
+from realtime.tokens import CLOCK_SECONDS, sent
 from services.http.bodies import Authorization, RawBody
-from services.sse.stream import Draining, EventStream
-from services.sse.transport import Sender, Stream
+from services.sse.stream import Draining, EventStream, Manners, nothing_more
+from services.sse.transport import Inner
+
+Write = Callable[["Asker | None"], None]
 
 SPARE_SECONDS = 5.0
 """An answer ends so long before its caller's token does, so that its end still reaches him."""
@@ -52,9 +56,9 @@ class Question(Strict):
         return [Message(said.role, said.content) for said in self.messages]
 
 
-def router(runtime: Runtime, hub: Hub, draining: Draining, model: Model) -> APIRouter:
+def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners, model: Model) -> APIRouter:
     """The routes of answers."""
-    routes, desk = APIRouter(), Desk(runtime, hub, draining, model)
+    routes, desk = APIRouter(), Desk(runtime, hub, draining, manners, model)
 
     @routes.post("/answers", response_class=Response)
     def ask(
@@ -80,14 +84,14 @@ def router(runtime: Runtime, hub: Hub, draining: Draining, model: Model) -> APIR
 
 
 class Desk:
-    """Begins answers and keeps those that are being written. Each has a thread of its own."""
+    """Begins answers, each of which has a thread of its own."""
 
-    def __init__(self, runtime: Runtime, hub: Hub, draining: Draining, model: Model) -> None:
+    def __init__(self, runtime: Runtime, hub: Hub, draining: Draining, manners: Manners, model: Model) -> None:
         self._runtime = runtime
         self._hub = hub
         self._draining = draining
+        self._manners = manners
         self._model = model
-        self._work = set[asyncio.Task[None]]()
 
     def ask(self, principal: Principal, question: Question, key: str | None, after: Cursor) -> Response:
         """A stream of a new answer, or of the one that was begun with this key."""
@@ -100,82 +104,115 @@ class Desk:
         topic = _owned(self._runtime, principal, answers.new_id(principal.sub, key))
         asked, until = answers.digest(messages, question.max_tokens), principal.expires + CLOCK_SECONDS
         if key is not None and answers.begun(log, topic, asked):
-            return _located(EventStream(self._hub, self._draining, [topic], [after], until, topic.feature.stream), topic)
+            return self._follow(topic, after, until)
         if self._draining.now:
             raise RealtimeError(Code.UNAVAILABLE, "this process is about to end: ask again", retry_after=1)
         self._runtime.publisher.admit(topic, principal)
         started = answers.begin(log, topic, self._model.name, asked)
         if started is None:  # the same question came twice at once
-            return _located(EventStream(self._hub, self._draining, [topic], [after], until, topic.feature.stream), topic)
-        writing = Writing(self, topic, started, messages, question.max_tokens, seconds)
-        return _located(AnswerStream(self._hub, self._draining, topic, until, writing), topic)
+            return self._follow(topic, after, until)
+        write = self._writing(topic, started, messages, question.max_tokens, seconds)
+        return _located(AnswerStream(self._hub, self._draining, topic, until, write), topic)
 
-    def write(self, writing: "Writing", reader: Stream | Sender | None) -> None:
-        """Begin to write, in a thread; previews go to the reader as long as he takes them at once."""
-        loop = asyncio.get_running_loop()
+    def _follow(self, topic: Topic, after: Cursor, until: float) -> Response:
+        if self._manners.over(topic, after):
+            return nothing_more()
+        return _located(EventStream(self._hub, self._draining, [topic], [after], until, self._manners.seconds([topic])), topic)
 
-        def heard(events: Sequence[Event]) -> None:
-            loop.call_soon_threadsafe(self._hub.hear, writing.topic.name, events)
+    def _writing(self, topic: Topic, started: Event, messages: list[Message], max_tokens: int, seconds: float) -> Write:
+        """What writes the answer, once it is called in the loop; its asker may be gone by then."""
 
-        def preview(data: str) -> None:
-            if reader and not reader.gone:
-                loop.call_soon_threadsafe(_show, reader, data)
+        def write(asker: "Asker | None") -> None:
+            loop = asyncio.get_running_loop()
 
-        writer = Writer(
-            self._runtime.log,
-            writing.topic,
-            writing.started.cursor,
-            heard,
-            preview,
-            seconds=writing.seconds,
-            stopping=lambda: self._draining.now,
-        )
-        task = asyncio.ensure_future(asyncio.to_thread(writer.run, self._model, writing.messages, writing.max_tokens))
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
+            def tell(function: Callable[..., object], *what: object) -> None:
+                with suppress(RuntimeError):  # the loop has ended: the log has it all the same
+                    loop.call_soon_threadsafe(function, *what)
+
+            def heard(events: Sequence[Event]) -> None:
+                tell(self._hub.hear, topic.name, events)
+
+            def preview(data: str) -> None:
+                if asker:
+                    tell(asker.show, data)
+
+            def work() -> None:
+                try:
+                    writer.run(self._model, messages, max_tokens)
+                finally:
+                    if asker:
+                        tell(asker.finish)
+
+            end, ending = started.cursor, lambda: self._draining.now
+            writer = Writer(self._runtime.log, topic, end, heard, preview, seconds=seconds, stopping=ending)
+            threading.Thread(target=work, name="answer").start()
+
+        return write
 
 
-class Writing(NamedTuple):
-    """An answer that is begun."""
+class Asker:
+    """The reader of who asked. The hub may be done with him: his response lasts until the answer is written.
 
-    desk: Desk
-    topic: Topic
-    started: Event
-    messages: list[Message]
-    max_tokens: int
-    seconds: float
+    On Lambda nothing goes on once a response has ended: neither the writer, nor what it holds at the model.
+    """
+
+    def __init__(self, inner: Inner) -> None:
+        self._inner = inner
+        self._done = False
+
+    def write(self, chunk: bytes) -> bool:
+        return not self._done and self._inner.write(chunk)
+
+    def end(self, chunk: bytes = b"") -> None:
+        if chunk:
+            self.write(chunk)
+        self._done = True
+
+    async def drained(self) -> bool:
+        return await self._inner.drained() and not self._done
+
+    def show(self, data: str) -> None:
+        """A preview, if nothing waits for him: what it tells comes again."""
+        if not (self._done or self._inner.gone or self._inner.waiting):
+            self._inner.write(sse.preview(data))
+
+    def finish(self) -> None:
+        """The answer is written."""
+        self._done = True
+        self._inner.end()
 
 
 class AnswerStream(EventStream):
-    """The stream of who asked. It lasts as long as the answer: on Lambda nothing goes on once a response has ended."""
+    """The stream of who asked."""
 
-    def __init__(self, hub: Hub, draining: Draining, topic: Topic, until: float, writing: Writing) -> None:
+    def __init__(self, hub: Hub, draining: Draining, topic: Topic, until: float, write: Write) -> None:
         super().__init__(hub, draining, [topic], [START], until, math.inf)
-        self._writing: Writing | None = writing
+        self._write: Write | None = write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self.begun(None)  # whoever asked is gone already: the answer is in its topic
+            self._begin(None)  # whoever asked is gone already: the answer will be in its topic
 
-    def begun(self, reader: Stream | Sender | None) -> None:
-        writing, self._writing = self._writing, None
-        if writing:
-            writing.desk.write(writing, reader)
+    async def _stream(self, reader: Inner, begin: Sequence[Cursor]) -> None:
+        asker = Asker(reader)
+        try:
+            await self._hub.stream(asker, self._topics, begin, self._until, self._seconds)
+        finally:
+            self._begin(asker)
 
-
-def _show(reader: Stream | Sender, data: str) -> None:
-    """A preview is left out where anything waits: what it tells comes again."""
-    if not (reader.gone or reader.waiting):
-        reader.write(sse.preview(data))
+    def _begin(self, asker: Asker | None) -> None:
+        write, self._write = self._write, None
+        if write:
+            write(asker)
 
 
 def _caller(runtime: Runtime, request: Request, authorization: str | None) -> Principal:
     """By token, else by cookie. A browser names the page's own origin with a POST; `Sec-Fetch-Site` no script can set."""
-    cookie = request.cookies.get(COOKIE)
-    if authorization is not None or cookie is None:
-        return known(runtime.principal(authorization))
+    token, cookie = sent(authorization), request.cookies.get(COOKIE)
+    if token is not None or cookie is None:
+        return known(runtime.principal(token))
     own = request.headers.get("sec-fetch-site") == "same-origin"
     return runtime.sessions.verify(cookie, None if own else request.headers.get("origin"))
 

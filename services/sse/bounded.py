@@ -10,6 +10,7 @@ import argparse
 import os
 import random
 from collections.abc import Sequence
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -18,6 +19,7 @@ from realtime.bus_log import INTERVAL_SECONDS, LogBus
 from realtime.cursor import Cursor
 from realtime.features import ANSWERS, Feature, Topic, answered
 from realtime.hub import Hub
+from realtime.log import Log
 from realtime.runtime import Runtime
 from services.sse.app import allow_origins, assembled
 from services.sse.server import Server
@@ -31,13 +33,12 @@ MAX_INTERVAL_SECONDS = 5.0
 
 def create_app(runtime: Runtime, hub: Hub, bus: LogBus, model: answers.Model | None = None) -> FastAPI:
     """Bounded streams; with a model, answers too."""
-    draining = Draining()
-    routers = []
+    draining, manners, routers = Draining(), Manners("lambda", lifetime, partial(over, runtime.log)), []
     if model:
         from services.sse.answers import router  # noqa: PLC0415 - no cold start without answers pays for it
 
-        routers = [router(runtime, hub, draining, model)]
-    return assembled(runtime, hub, bus, routers, Manners(lifetime, lambda topic, cursor: over(runtime, topic, cursor)), draining)
+        routers = [router(runtime, hub, draining, manners, model)]
+    return assembled(runtime, hub, bus, routers, manners, draining)
 
 
 def lifetime(topics: Sequence[Topic]) -> float:
@@ -45,9 +46,9 @@ def lifetime(topics: Sequence[Topic]) -> float:
     return min(topic.feature.stream for topic in topics) * random.uniform(SHORTEST, 1)  # noqa: S311 - jitter
 
 
-def over(runtime: Runtime, topic: Topic, cursor: Cursor | None) -> bool:
+def over(log: Log, topic: Topic, cursor: Cursor | None) -> bool:
     """Whether nothing will come after the cursor, or without one: an answer has ended."""
-    return answered(topic.feature) and answers.over(runtime.log, topic, cursor)
+    return answered(topic.feature) and answers.over(log, topic, cursor)
 
 
 def interval(features: Sequence[Feature]) -> float:

@@ -17,10 +17,10 @@ from realtime.hub import Hub, come_back
 from realtime.policy import Principal, check
 from realtime.runtime import Runtime
 from realtime.sessions import COOKIE
-from realtime.tokens import CLOCK_SECONDS
+from realtime.tokens import CLOCK_SECONDS, sent
 from services.http.bodies import Authorization
 from services.http.problems import problem
-from services.sse.transport import DETACH, UNFRAMED, Sender, Stream
+from services.sse.transport import DETACH, UNFRAMED, Detach, Inner, Sender
 
 RETRY_MS = (2_000, 6_000)
 """Each connection comes back after another time between these."""
@@ -53,8 +53,9 @@ class Draining:
 
 
 class Manners(NamedTuple):
-    """How a deployment's streams are unlike a hub's: how many seconds they live, and whether nothing will come after a cursor."""
+    """How a deployment's streams are unlike a hub's: of which features, how many seconds they live, whether nothing follows a cursor."""
 
+    host: str = "service"
     seconds: Callable[[Sequence[Topic]], float | None] = lambda _: None
     over: Callable[[Topic, Cursor | None], bool] = lambda *_: False
 
@@ -73,7 +74,7 @@ def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> 
         last_event_id: _LastEventId = None,
     ) -> Response:
         """The events of one topic, as they come. `id` is the cursor."""
-        return begin([topic], Asked(authorization, ticket, *_cookie(request), last_event_id), after)
+        return begin([topic], Asked(sent(authorization), ticket, *_cookie(request), last_event_id), after)
 
     @routes.get("/stream", response_class=Response)
     def several(
@@ -85,10 +86,10 @@ def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> 
         last_event_id: _LastEventId = None,
     ) -> Response:
         """The events of several topics. `id` holds a cursor of each, in the order of the URL."""
-        return begin(topic, Asked(authorization, ticket, *_cookie(request), last_event_id), after)
+        return begin(topic, Asked(sent(authorization), ticket, *_cookie(request), last_event_id), after)
 
     def begin(names: Sequence[str], asked: Asked, after: str | None) -> Response:
-        topics = _topics(runtime, names)
+        topics = _topics(runtime, names, manners.host)
         position = asked.last_event_id or after
         cursors: list[Cursor | None] = [*sse.split(position, len(topics))] if position else [None] * len(topics)
         try:
@@ -96,9 +97,9 @@ def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> 
         except RealtimeError as refusal:
             if not _for_good(refusal, asked):
                 raise
-            return _nothing_more()
-        if all(manners.over(topic, cursor) for topic, cursor in zip(topics, cursors, strict=True)):
-            return _nothing_more()
+            return nothing_more()
+        if all([manners.over(topic, cursor) for topic, cursor in zip(topics, cursors, strict=True)]):  # noqa: C419 - each is asked
+            return nothing_more()
         return EventStream(hub, draining, topics, cursors, until, manners.seconds(topics))
 
     return routes
@@ -151,37 +152,39 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": [*self.raw_headers, *last]})
         if detach is None:
             await self._through(Sender(send), receive, first, begin)
-        elif stream := detach(self._hub):
-            stream.write(first)
-            await self._hub.stream(stream, self._topics, begin, self._until, self._seconds)
-            self.begun(stream)
-            if stream.gone:  # perhaps before the hub knew of him
-                self._hub.leave(stream)
-
-    def begun(self, reader: Stream | Sender) -> None:
-        """The reader has caught up, or is gone: from now on the hub writes."""
+        else:
+            await self._detached(detach, first, begin)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         await Response(come_back(), headers=HEADERS)(scope, receive, send)
+
+    async def _detached(self, detach: Detach, first: bytes, begin: Sequence[Cursor]) -> None:
+        if stream := detach(self._hub):
+            stream.write(first)
+            await self._stream(stream, begin)
+            if stream.gone:  # perhaps before the hub knew of him
+                self._hub.leave(stream)
 
     async def _through(self, sender: Sender, receive: Receive, first: bytes, begin: Sequence[Cursor]) -> None:
         sender.write(first)
         sending = asyncio.ensure_future(sender.run(receive))
         try:
-            await self._hub.stream(sender, self._topics, begin, self._until, self._seconds)
-            self.begun(sender)
+            await self._stream(sender, begin)
             await sending
         finally:
             sending.cancel()
             self._hub.leave(sender)
 
+    async def _stream(self, reader: Inner, begin: Sequence[Cursor]) -> None:
+        await self._hub.stream(reader, self._topics, begin, self._until, self._seconds)
 
-def _nothing_more() -> Response:
+
+def nothing_more() -> Response:
     """After which no EventSource comes back."""
     return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
 
-def _topics(runtime: Runtime, names: Sequence[str]) -> list[Topic]:
+def _topics(runtime: Runtime, names: Sequence[str], host: str) -> list[Topic]:
     topics = [runtime.features.topic(name) for name in names]
     if len(set(names)) < len(names):
         raise RealtimeError(Code.INVALID, "a stream names each topic once")
@@ -190,6 +193,8 @@ def _topics(runtime: Runtime, names: Sequence[str]) -> list[Topic]:
             raise RealtimeError(
                 Code.UNKNOWN_TOPIC, f"{topic.feature.name} is not served as a stream: its pattern is {topic.feature.pattern}"
             )
+        if topic.feature.host != host:
+            raise RealtimeError(Code.UNKNOWN_TOPIC, f"{topic.feature.name} is not served here: its host is {topic.feature.host}")
     return topics
 
 

@@ -7,7 +7,7 @@ none of them once its first bytes have left, so `StreamingProtocol` lets go of t
 import asyncio
 import socket
 from collections import deque
-from collections.abc import MutableSet
+from collections.abc import Callable, MutableSet
 from functools import lru_cache, partial
 from typing import Any, Protocol, cast
 
@@ -29,6 +29,27 @@ HIGH_WATER = 64 * 1024
 DRAIN_SECONDS = 30.0
 END_SECONDS = 1.0
 """For the last bytes to leave. Who takes longer is cut off: his cursor brings him back."""
+
+
+class Inner(Protocol):
+    """What both ways to a client have, beyond what the hub asks of a reader."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left, or is being sent away."""
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that have not left yet."""
+
+    def write(self, chunk: bytes) -> bool: ...
+
+    def end(self, chunk: bytes = b"") -> None: ...
+
+    async def drained(self) -> bool: ...
+
+
+Detach = Callable[["Leaving"], "Stream | None"]
 
 _LAST_CHUNK = b"0\r\n\r\n"
 

@@ -7,7 +7,6 @@ from stacks.config import ConfigError
 
 IDLE_SECONDS = {
     "regional": ("the regional REST API's idle limit", 300),
-    "edge": ("the edge-optimized REST API's idle limit", 30),
     "function-url": ("CloudFront's read time-out", 60),
 }
 """The hop that waits least on each way to a streaming function. API Gateway's are fixed; CloudFront's is set, up to 120 s.

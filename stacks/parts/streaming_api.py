@@ -71,6 +71,7 @@ class StreamingApi(rest.RestApi):
         )
         for route in routes:
             self._add(route, integration, config.origins, list(headers))
+        self._own_refusals(config.origins)
         if config.make_log_role:
             self.deployment_stage.node.add_dependency(api_log_role(scope))
         accept(self, "APIG2", "the function checks every request: topics, cursors and bodies have rules that models cannot say")
@@ -84,6 +85,13 @@ class StreamingApi(rest.RestApi):
             "APIG6",
             "the access log has every request; execution logs would hold query strings, and tickets with them",
         )
+
+    def _own_refusals(self, origins: tuple[str, ...]) -> None:
+        """What API Gateway answers itself (its throttle, a function that cannot be invoked), so that pages of other origins may read it."""
+        named = {"Access-Control-Allow-Origin": "method.request.header.Origin", "Access-Control-Allow-Credentials": "'true'"}
+        headers = {"Access-Control-Allow-Origin": "'*'"} if "*" in origins else named  # any origin: nothing is told but the status
+        for name, kind in (("Refused", rest.ResponseType.DEFAULT_4_XX), ("Failed", rest.ResponseType.DEFAULT_5_XX)):
+            self.add_gateway_response(name, type=kind, response_headers=headers)
 
     def _add(self, route: Route, integration: rest.LambdaIntegration, origins: tuple[str, ...], headers: list[str]) -> None:
         resource = self.root.resource_for_path(route.path)

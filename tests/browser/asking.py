@@ -28,6 +28,7 @@ stream = "30s"
 latency = "500ms"
 rooms = true
 access = { read = "owner", publish = "service" }
+limits = { publish = "100/min" }
 """
 _METRICS = json.dumps({"topic": "metrics", "seq": 0, "epoch": "e", "type": None, "data": None})
 _WATCH = """() => {

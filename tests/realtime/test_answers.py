@@ -31,6 +31,7 @@ class Counted(MemoryStore):
         self.reads = 0
         self.down = 0
         self.lost = 0
+        self.then_down = 0
 
     def head(self, topic: str, *, consistent: bool) -> Append | None:
         self.reads += 1
@@ -44,6 +45,7 @@ class Counted(MemoryStore):
         swapped = super().swap(expected, new)
         if self.lost:
             self.lost -= 1
+            self.down = self.then_down
             raise RealtimeError(Code.UNAVAILABLE, "lost")
         return swapped
 
@@ -203,6 +205,17 @@ def test_batch_whose_answer_was_lost_is_not_doubled(desk: Desk) -> None:
     assert desk.heard == desk.events[1:]
 
 
+def test_log_that_comes_back_late_still_gets_the_whole_end(desk: Desk) -> None:
+    """A batch went in without an answer, and then nothing for longer than it is tried: `failed` follows that very batch."""
+
+    def break_off() -> None:
+        desk.store.lost, desk.store.then_down = 1, TRIES - 1
+
+    desk.write(*("abcd"), break_off, *("efghijklmnop"), lambda: None)
+    assert "".join(pieces(desk.events)) == "abcdefghijkl"
+    assert desk.end.type == answers.FAILED
+
+
 def test_model_that_fails_says_so_in_band(desk: Desk) -> None:
     """What it had said stays; the answer ends with the code of its refusal."""
 
@@ -256,8 +269,8 @@ def test_id_is_the_callers_own() -> None:
 
 
 def test_reader_who_has_all_is_told_so(desk: Desk) -> None:
-    """At the last event; not before it, and not in a topic without one."""
-    assert not answers.over(desk.log, MINE, START, desk.clock)
+    """At the last event, and in a topic without any; not before it."""
+    assert answers.over(desk.log, MINE, START, desk.clock)
     desk.write("all")
     assert not answers.over(desk.log, MINE, desk.events[0].cursor, desk.clock)
     assert answers.over(desk.log, MINE, desk.end.cursor, desk.clock)

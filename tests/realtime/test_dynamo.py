@@ -71,6 +71,13 @@ def test_head_is_not_under_ttl() -> None:
     assert "expires" in to_item(kept.made, "e#1")
 
 
+def test_head_of_an_answer_goes_with_it() -> None:
+    """Each answer is a topic of its own, and its text the answer's: nothing of it stays for ever."""
+    Log(kept := _Kept()).append(topic("answers/ann/a", pattern="sse", host="lambda", rooms=True), [event()])
+    assert to_item(kept.made, "head")["expires"] == {"N": str(kept.made.expires)}
+    assert to_append(to_item(kept.made, "head")) == kept.made
+
+
 def test_history_and_keys_expire_in_seconds(client: "DynamoDBClient") -> None:
     """TTL is in Unix seconds; milliseconds would keep rows for fifty thousand years."""
     log, news = Log(DynamoStore(client, "log")), topic(retain="1h")

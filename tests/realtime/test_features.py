@@ -91,6 +91,8 @@ def test_pattern_left_out_is_chosen(tmp_path: Path) -> None:
         (ON_LAMBDA + "stream = '29s'\n", "features.a.stream: a stream on Lambda lives between 30 s and 120 s"),
         (ANSWERS + "rooms = true\n", "features.answers.access: an answer is answers/<sub>/<id> and its owner's alone"),
         (ANSWERS + "access = { read = 'owner' }\n", "features.answers.access: an answer is answers/<sub>/<id>"),
+        (OWNED.replace("owner'", "owner', publish = 'user'"), "POST /answers alone writes into an answer: write publish = "),
+        (OWNED, "features.answers.limits.publish: each answer is a call of a model"),
         (OWNED + "keep = 'latest'\n", "features.answers.keep: an answer is all its events"),
         (
             OWNED + "limits = { bytes = 4095 }\n",

@@ -1,6 +1,8 @@
 """The models behind the port: one that needs no network, and Bedrock's wire, with the endpoint's canned text."""
 
 import json
+import socket
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ from botocore.exceptions import ClientError, EventStreamError, ReadTimeoutError
 from realtime.answers import Message, Usage
 from realtime.bedrock import Bedrock
 from realtime.errors import Code, RealtimeError
-from realtime.ngram import Ngram
+from realtime.ngram import _TOKEN, Ngram, _docstrings
 from tests.endpoint import Endpoint
 
 QUESTION = [Message("user", "What is a cursor?")]
@@ -29,10 +31,10 @@ def test_ngram_writes_as_much_as_it_may() -> None:
 
 
 def test_ngram_says_something_else_each_time() -> None:
-    """It is no canned string: it throws dice, among sentences of this package's own documentation."""
+    """It is no canned string: it throws dice, and each of its words is one of this package's own docstrings."""
     texts = {said(list(Ngram(pace=0).answer(QUESTION, 80))) for _ in range(5)}
     assert len(texts) == 5
-    assert any("log" in text for text in texts)
+    assert {word for text in texts for word in _TOKEN.findall(text)} <= {word for text in _docstrings() for word in _TOKEN.findall(text)}
 
 
 @pytest.fixture
@@ -55,7 +57,8 @@ def test_bedrock_streams_and_counts(bedrock: Bedrock) -> None:
     ("failure", "code"),
     [
         (ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "ConverseStream"), Code.UNAVAILABLE),
-        (ClientError({"Error": {"Code": "ValidationException", "Message": "long"}}, "ConverseStream"), Code.INVALID),
+        (ClientError({"Error": {"Code": "ValidationException", "Message": "Input is too long"}}, "ConverseStream"), Code.INVALID),
+        (ClientError({"Error": {"Code": "ValidationException", "Message": "no on-demand throughput"}}, "ConverseStream"), Code.INTERNAL),
         (ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ConverseStream"), Code.INTERNAL),
         (EventStreamError({"Error": {"Code": "throttlingException", "Message": "slow"}}, "ConverseStream"), Code.UNAVAILABLE),
         (EventStreamError({"Error": {"Code": "modelStreamErrorException", "Message": "odd"}}, "ConverseStream"), Code.INTERNAL),
@@ -79,6 +82,30 @@ def test_refusals_of_bedrock_are_ours(
         list(bedrock.answer(QUESTION, 10))
     assert (refused.value.code, stream.closed) == (code, late)
     assert "slow" not in refused.value.detail
+
+
+def test_model_that_goes_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a socket: the head of a stream, and then nothing."""
+    monkeypatch.setattr("realtime.bedrock.SILENT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(5)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        silent = threading.Thread(target=head_alone, args=(server,))
+        silent.start()
+        with pytest.raises(RealtimeError) as refused:
+            list(Bedrock("amazon.nova-micro-v1:0").answer(QUESTION, 10))
+        silent.join()
+    assert refused.value.code is Code.UNAVAILABLE
+
+
+def head_alone(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.settimeout(5)
+        connection.recv(65_536)
+        head = "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode())
+        connection.recv(65_536)
 
 
 def test_stopped_answer_ends_at_bedrock_too(bedrock: Bedrock, monkeypatch: pytest.MonkeyPatch) -> None:

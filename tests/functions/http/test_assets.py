@@ -1,6 +1,7 @@
 """The Lambda assets of functions/http: complete in themselves, and built for the processor that they will run on."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -98,3 +99,18 @@ def test_stale_dependencies_fail_with_the_command(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(assets, "BUILD", tmp_path)
     with pytest.raises(assets.AssetError, match="run make build"):
         stage(CLOUD, "http", load(ROOT / "features.toml"))
+
+
+def test_what_is_stale_of_one_asset_goes_and_nothing_of_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Folders of earlier sources go after an hour. The dependencies of an asset whose name goes on after ours stay."""
+    from stacks import assets
+
+    monkeypatch.setattr(assets, "BUILD", tmp_path)
+    monkeypatch.setattr(assets, "_fresh", lambda *_: True)
+    stale, others = tmp_path / CLOUD.folder.name / f"sse-{'0' * 16}", tmp_path / CLOUD.folder.name / "sse-lambda.dependencies"
+    for folder in (stale, others, CLOUD.folder / "sse.dependencies"):
+        folder.mkdir(parents=True)
+        os.utime(folder, (0, 0))
+    (CLOUD.folder / "sse.requirements.txt").touch()
+    stage(CLOUD, "sse", load(ROOT / "features.toml"))
+    assert (stale.exists(), others.exists()) == (False, True)

@@ -9,17 +9,19 @@ from typing import Any
 import httpx2
 import pytest
 
+from realtime import answers
 from realtime.answers import Message, Usage, last
 from realtime.bus_log import LogBus
 from realtime.cursor import START
 from realtime.errors import Code, RealtimeError
 from realtime.features import Features
 from realtime.hub import Hub
+from realtime.log import Log
 from realtime.runtime import Runtime
 from realtime.tokens import issue
 from services.sse import bounded
 from tests.helpers import SECRET
-from tests.services.sse.conftest import ORIGIN, Client, Served, bearer, running, until
+from tests.services.sse.conftest import ORIGIN, Client, Served, bearer, running, token, until
 
 ASKED = {"messages": [{"role": "user", "content": "Why?"}]}
 
@@ -152,24 +154,28 @@ def test_second_device_follows_from_the_beginning(served: Served, model: Told) -
 
 def test_whoever_has_all_is_stopped(served: Served, model: Told) -> None:
     """204, after which no EventSource comes back: each visit is an invocation that is paid for."""
-    client = ask(served)
+    client = ask(served, **{"Idempotency-Key": "k"})
     model.say("a", None)
     where, got = place(client), client.rest()
-    at = last_id(got)
-    answer = httpx2.get(served.url + where, headers={**bearer(), "Last-Event-ID": at}, timeout=5)
-    assert answer.status_code == 204
+    headers = {**bearer(), "Last-Event-ID": last_id(got), "Idempotency-Key": "k"}
+    assert httpx2.get(served.url + where, headers=headers, timeout=5).status_code == 204
+    assert httpx2.get(served.url + where, headers=bearer(), timeout=5).status_code == 204
+    assert httpx2.get(f"{served.url}/topics/answers/ann/nothing/stream", headers=bearer(), timeout=5).status_code == 204
+    assert httpx2.post(f"{served.url}/answers", json=ASKED, headers=headers, timeout=5).status_code == 204
 
 
 def test_delete_stops_the_model_within_one_batch(served: Served, model: Told) -> None:
-    """It is closed at the next batch, and who asked sees `cancelled`; again, or too late, is 204 as well."""
+    """Who asked sees `cancelled` at once; his response lasts until the model is closed, at the next batch. Again, or too late, is 204 as well."""
     client = ask(served)
     model.say(*"abcd")
     at = place(client).split("/")[4]
     client.until(b"event: text")
     assert stop(served, at) == 204
-    model.say(*["no"] * 100)
-    assert events(client.rest(), "cancelled") == [{}]
-    until(lambda: model.closed)
+    assert events(client.until(b"event: cancelled\ndata: {") + client.until(b"\n\n\r\n"), "cancelled")
+    assert not model.closed
+    model.say(*["no"] * 8)
+    client.rest()
+    assert model.closed
     assert stop(served, at) == 204
 
 
@@ -260,9 +266,61 @@ def test_session_may_ask_from_its_own_pages(served: Served, model: Told, more: d
     assert events(client.rest(), "done")
 
 
+def test_response_of_who_asked_lasts_as_long_as_the_writer(
+    served: Served, model: Told, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Lambda nothing goes on after it: neither where the log fails for his stream, nor where the answer cannot be ended."""
+    monkeypatch.setattr(answers, "PAUSE_SECONDS", 0.01)
+    append = runtime.log.append
+
+    def away(*place: Any, **how: Any) -> Any:
+        if runtime.log.recent(place[0], 1).events:
+            raise RealtimeError(Code.UNAVAILABLE, "down")
+        return append(*place, **how)
+
+    monkeypatch.setattr(runtime.log, "append", away)
+    client = ask(served)
+    client.until(b"event: started")
+    model.say(*"abcd")
+    client.rest()
+    assert model.closed
+
+
+def test_answer_that_was_broken_off_ends_for_who_repeats(served: Served, runtime: Runtime) -> None:
+    """Its process died long ago: the repeat is told so, and then that there is nothing more."""
+    topic = runtime.features.topic(f"answers/ann/{answers.new_id('ann', 'k')}")
+    old = Log(runtime.log._store, clock=lambda: time.time() - answers.ANSWER_SECONDS - 1)
+    asked = answers.digest([Message("user", "Why?")], 1_024)
+    assert answers.begin(old, topic, "told", asked)
+    got = ask(served, **{"Idempotency-Key": "k"}).rest()
+    assert events(got, "failed")[0]["code"] == "unavailable"
+
+
+SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=AKIA/20261124/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"}
+
+
+def test_signature_of_cloudfront_is_no_token(served: Served, runtime: Runtime, model: Told) -> None:
+    """Behind origin access control it stands where a token would: ticket and session count all the same."""
+    model.say(None)
+    session = {**SIGNED, "Cookie": f"__Host-realtime={issue(SECRET, 'ann', 600, 'realtime-session')}"}
+    answer = httpx2.post(f"{served.url}/answers", json=ASKED, headers={**session, "Sec-Fetch-Site": "same-origin"}, timeout=5)
+    where = f"{served.url}/{answer.headers['content-location']}?after=0-0"
+    topic = answer.headers["content-location"].removeprefix("topics/").removesuffix("/stream")
+    ticket = runtime.tickets.issue("sse", (topic,), runtime.verifier.verify(token()))
+    assert httpx2.get(where, headers=session, timeout=5).status_code == 200
+    assert httpx2.get(f"{where}&ticket={ticket}", headers=SIGNED, timeout=5).status_code == 200
+    assert httpx2.get(where, headers=SIGNED, timeout=5).status_code == 401
+
+
+def test_feature_of_another_host_is_not_served(served: Served) -> None:
+    """Else whoever mistakes the URL has a stream that costs a thousand times as much."""
+    answer = httpx2.get(f"{served.url}/topics/alerts/stream", headers=bearer(), timeout=5)
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_topic")
+
+
 def test_stream_lives_as_long_as_its_feature_says(features: Features) -> None:
     """Between four fifths of it and all of it; of several the shortest."""
-    lives = [bounded.lifetime([features.topic("answers/ann/x"), features.topic("alerts")]) for _ in range(100)]
+    lives = [bounded.lifetime([features.topic("answers/ann/x"), features.topic("feed")]) for _ in range(100)]
     assert 24 <= min(lives) < max(lives) <= 30
 
 
@@ -271,12 +329,12 @@ def test_bounded_stream_ends_with_reconnect_and_resumes(runtime: Runtime, monkey
     monkeypatch.setattr(bounded, "lifetime", lambda _: 1.0)
     hub = Hub(runtime.log, last)
     with running(bounded.create_app(runtime, hub, LogBus(hub, runtime.log, interval=0.05)), hub) as served:
-        first = Client(served.port, "/topics/alerts/stream", bearer()).rest()
+        first = Client(served.port, "/topics/feed/stream", bearer()).rest()
         assert first.decode().count("event: reconnect") == 1
         at = last_id(first)
         job = runtime.principal(bearer("job", role="service")["Authorization"])
-        runtime.publisher.publish(runtime.features.topic("alerts"), job, "note", "between")
-        assert b'"between"' in Client(served.port, "/topics/alerts/stream", {**bearer(), "Last-Event-ID": at}).until(b"between")
+        runtime.publisher.publish(runtime.features.topic("feed"), job, "note", "between")
+        assert b'"between"' in Client(served.port, "/topics/feed/stream", {**bearer(), "Last-Event-ID": at}).until(b"between")
 
 
 def test_without_a_model_there_are_no_answers(runtime: Runtime) -> None:
@@ -302,12 +360,12 @@ def test_open_stream_costs_one_call_per_interval(runtime: Runtime, monkeypatch: 
         monkeypatch.setattr(runtime.log, name, counted(name, getattr(runtime.log, name)))
     hub = Hub(runtime.log, last)
     with running(bounded.create_app(runtime, hub, LogBus(hub, runtime.log, interval=0.1)), hub) as served:
-        client = Client(served.port, "/stream?topic=alerts&topic=feed", bearer())
+        client = Client(served.port, "/stream?topic=feed&topic=answers/ann/x", bearer())
         client.until(b"id: ")
         time.sleep(0.3)
         calls.clear()
         job = runtime.principal(bearer("job", role="service")["Authorization"])
-        runtime.publisher.publish(runtime.features.topic("alerts"), job, "note", "new")
+        runtime.publisher.publish(runtime.features.topic("feed"), job, "note", "new")
         client.until(b'"new"')
         time.sleep(0.25)
     assert set(calls) == {"tails"}
@@ -323,5 +381,5 @@ def test_answers_that_end_with_the_process_say_so(runtime: Runtime, model: Told)
         served.server.should_exit = True
         time.sleep(0.2)
         model.say("a")
-    newest = runtime.log.read(runtime.features.topic(where.removeprefix("/topics/").removesuffix("/stream")), START).events[-1]
-    assert newest.type == "failed"
+    topic = runtime.features.topic(where.removeprefix("/topics/").removesuffix("/stream"))
+    until(lambda: runtime.log.read(topic, START).events[-1].type == "failed")
