@@ -165,7 +165,7 @@ def test_whoever_has_all_is_stopped(served: Served, model: Told) -> None:
 
 
 def test_delete_stops_the_model_within_one_batch(served: Served, model: Told) -> None:
-    """Who asked sees `cancelled` at once; his response lasts until the model is closed, at the next batch. Again, or too late, is 204 as well."""
+    """Who asked sees `cancelled` at once; his response lasts until the model is closed. Again, or too late, is 204 as well."""
     client = ask(served)
     model.say(*"abcd")
     at = place(client).split("/")[4]
@@ -269,7 +269,7 @@ def test_session_may_ask_from_its_own_pages(served: Served, model: Told, more: d
 def test_response_of_who_asked_lasts_as_long_as_the_writer(
     served: Served, model: Told, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Lambda nothing goes on after it: neither where the log fails for his stream, nor where the answer cannot be ended."""
+    """On Lambda nothing goes on after it; not even where the answer's end cannot be written."""
     monkeypatch.setattr(answers, "PAUSE_SECONDS", 0.01)
     append = runtime.log.append
 
