@@ -4,8 +4,10 @@ Every 250 ms half a unit for each topic that has readers here, however many: som
 """
 
 import asyncio
+from collections.abc import Callable, Collection
 
 from realtime.bus import Backoff, Hub, attempt, compare, logger
+from realtime.features import Topic
 from realtime.log import Log
 
 INTERVAL_SECONDS = 0.25
@@ -19,7 +21,8 @@ class LogBus:
 
     kind = "log"
 
-    def __init__(self, hub: Hub, log: Log, *, interval: float = INTERVAL_SECONDS) -> None:
+    def __init__(self, hub: Hub, log: Log, *, interval: float | Callable[[Collection[Topic]], float] = INTERVAL_SECONDS) -> None:
+        """`interval`: seconds between two looks, or what gives them for the topics that have readers."""
         self._hub = hub
         self._log = log
         self._interval = interval
@@ -28,11 +31,14 @@ class LogBus:
 
     async def run(self) -> None:
         """Look once per interval, until cancelled; after failures at random times, at most 5 s apart."""
-        backoff = Backoff(self._interval)
+        backoff = Backoff(INTERVAL_SECONDS)
         while True:
             failure = await attempt(self.look())
             self.ready = failure is None
-            await asyncio.sleep(backoff.note(failure, "reading the heads of the log") or self._interval)
+            await asyncio.sleep(backoff.note(failure, "reading the heads of the log") or self._pause())
+
+    def _pause(self) -> float:
+        return self._interval(self._hub.feeds.values()) if callable(self._interval) else self._interval
 
     async def look(self) -> None:
         """One round: a read for each 100 topics that have readers, none without."""

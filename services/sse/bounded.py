@@ -3,13 +3,13 @@
 Python cannot stream a Lambda's response by itself: the adapter passes on what this server writes. An environment has one
 request at a time and is frozen in between. A client that leaves is not seen, and its time is billed: so each stream ends after
 the feature's `stream` seconds, and the client comes back with its cursor. What it costs while it is open: half a read unit per
-topic each half of the lowest `latency`, in one call, and what is new most often comes with that.
+topic each half of their lowest `latency`, in one call, and what is new most often comes with that.
 """
 
 import argparse
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from fastapi import FastAPI
@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from realtime import answers
 from realtime.bus_log import INTERVAL_SECONDS, LogBus
 from realtime.cursor import Cursor
-from realtime.features import ANSWERS, Feature, Topic, answered
+from realtime.features import ANSWERS, Topic, answered
 from realtime.hub import Hub
 from realtime.log import Log
 from realtime.runtime import Runtime
@@ -51,9 +51,9 @@ def over(log: Log, topic: Topic, cursor: Cursor | None) -> bool:
     return answered(topic.feature) and answers.over(log, topic, cursor)
 
 
-def interval(features: Sequence[Feature]) -> float:
-    """How often the log is looked at: twice within the lowest latency."""
-    lowest = min((f.latency for f in features if f.host == "lambda"), default=1.0)
+def interval(topics: Collection[Topic]) -> float:
+    """How often the log is looked at for these topics: twice within the lowest latency."""
+    lowest = min((topic.feature.latency for topic in topics), default=0.0)
     return min(MAX_INTERVAL_SECONDS, max(INTERVAL_SECONDS, lowest / 2))
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     env = os.environ
     runtime = Runtime.from_env(env)
     hub = Hub(runtime.log, answers.last)
-    bus = LogBus(hub, runtime.log, interval=interval(list(runtime.features.values())))
+    bus = LogBus(hub, runtime.log, interval=interval)
     app = create_app(runtime, hub, bus, model_of(runtime, env.get("MODEL")))
     allow_origins(app, env)
     Server(app, hub, "127.0.0.1", chosen.port).run()

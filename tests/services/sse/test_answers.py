@@ -324,6 +324,12 @@ def test_stream_lives_as_long_as_its_feature_says(features: Features) -> None:
     assert 24 <= min(lives) < max(lives) <= 30
 
 
+def test_log_is_looked_at_as_often_as_what_is_open_needs(features: Features) -> None:
+    """Twice within the lowest latency of the topics that have a reader; other features cost nothing."""
+    feed, answer = features.topic("feed"), features.topic("answers/ann/x")
+    assert [bounded.interval(topics) for topics in ([feed], [feed, answer], [])] == [0.5, 0.25, 0.25]
+
+
 def test_bounded_stream_ends_with_reconnect_and_resumes(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one begins where the last one ended."""
     monkeypatch.setattr(bounded, "lifetime", lambda _: 1.0)
