@@ -44,6 +44,6 @@ class LogBus:
         """One round: a read for each 100 topics that have readers, none without."""
         topics = list(self._hub.feeds.values())
         if len(topics) > MANY_TOPICS and not self._many:
-            logger.warning("%d topics are read every %g s: above %d, deploy PubSubStack", len(topics), self._interval, MANY_TOPICS)
+            logger.warning("%d topics are read every %g s: above %d, deploy PubSubStack", len(topics), self._pause(), MANY_TOPICS)
         self._many = len(topics) > MANY_TOPICS
         await compare(self._hub, self._log, topics)
