@@ -116,7 +116,11 @@ class Service:
         where = ["--host", "127.0.0.1", "--port", str(port)]
         log = self._places.log(f"hub-{port}")
         child = Child.start("hub", [*command(revision.folder), *where], environment, log, revision.folder / "app")
-        child.wait_until(lambda: _answers(port))
+        try:
+            child.wait_until(lambda: _answers(port))
+        except BaseException:  # SIGTERM too: nobody else knows of it yet
+            stop([child.process])
+            raise
         return Task(revision, port, child)
 
     def _publish(self, *, nowhere: bool = False) -> None:

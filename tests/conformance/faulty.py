@@ -1,7 +1,6 @@
 """A server of one topic in memory that can be given one fault; without one it conforms."""
 
 import json
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition
@@ -40,11 +39,10 @@ class FaultyServer(ThreadingHTTPServer):
             events = list(enumerate(self.log[position:], position + 1))
             yield events[::-1] if self.fault == "swaps" else events
             position += len(events)
-            if joining and self.fault == "gap":
-                time.sleep(0.05)
+            self._wait(position)
+            if joining and self.fault == "gap":  # what came first is lost, whenever it came
                 position = len(self.log)
             joining = False
-            self._wait(position)
 
     def _wait(self, position: int) -> None:
         """For the next event, or until a heartbeat is due."""

@@ -186,7 +186,7 @@ def test_edit_is_redeployed_and_the_log_stays(local: Local, door: httpx2.Client)
     assert page["recovered"]
     local.up()
     log = (local.places.folder / "logs/cdk-deploy.log").read_text()
-    assert log.count("(no changes)") == 5
+    assert log.count("(no changes)") == 6
 
 
 def test_destroy_leaves_nothing(local: Local) -> None:
