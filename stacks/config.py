@@ -113,11 +113,17 @@ def _number(node: Node, key: str, default: int, *, least: int) -> int:
     return int(value)
 
 
-def _certificate(node: Node) -> str:
-    value = _text(node, "realtime:certificate", "")
-    if value and not re.fullmatch(r"arn:[\w-]+:acm:[\w-]+:\d{12}:certificate/[\w-]+", value):
-        raise ConfigError(f"context realtime:certificate: {value} is not the ARN of a certificate in ACM: arn:aws:acm:...:certificate/...")
+def _matching(node: Node, key: str, default: str, form: str, told: str) -> str:
+    """The text, which has that form where there is any; `told` says what it is not."""
+    value = _text(node, key, default)
+    if value and not re.fullmatch(form, value):
+        raise ConfigError(f"context {key}: {value} {told}")
     return value
+
+
+def _certificate(node: Node) -> str:
+    told = "is not the ARN of a certificate in ACM: arn:aws:acm:...:certificate/..."
+    return _matching(node, "realtime:certificate", "", r"arn:[\w-]+:acm:[\w-]+:\d{12}:certificate/[\w-]+", told)
 
 
 def _endpoint(node: Node) -> str:
@@ -127,12 +133,8 @@ def _endpoint(node: Node) -> str:
 
 
 def _adapter(node: Node) -> str:
-    value = _text(node, "realtime:web-adapter", "30")
-    if not re.fullmatch(r"[1-9][0-9]*|arn:[\w-]+:lambda:[\w-]+:\d{12}:layer:[\w-]+:\d+", value):
-        raise ConfigError(
-            f"context realtime:web-adapter: {value} is neither a version of the public layer, as in 30, nor arn:...:layer:name:30"
-        )
-    return value
+    told = "is neither a version of the public layer, as in 30, nor arn:...:layer:name:30"
+    return _matching(node, "realtime:web-adapter", "30", r"[1-9][0-9]*|arn:[\w-]+:lambda:[\w-]+:\d{12}:layer:[\w-]+:\d+", told)
 
 
 def _concurrency(node: Node) -> int | None:
@@ -142,12 +144,8 @@ def _concurrency(node: Node) -> int | None:
 
 
 def _model(node: Node) -> str:
-    value = _text(node, "realtime:model", "amazon.nova-micro-v1:0")
-    if not re.fullmatch(r"ngram|[a-z0-9-]+(\.[A-Za-z0-9:_-]+)+", value):
-        raise ConfigError(
-            f"context realtime:model: {value} is not a model's id; write one of Bedrock, as in amazon.nova-micro-v1:0, or ngram"
-        )
-    return value
+    told = "is not a model's id; write one of Bedrock, as in amazon.nova-micro-v1:0, or ngram"
+    return _matching(node, "realtime:model", "amazon.nova-micro-v1:0", r"ngram|[a-z0-9-]+(\.[A-Za-z0-9:_-]+)+", told)
 
 
 def _oidc(node: Node) -> dict[str, str]:

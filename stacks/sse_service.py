@@ -22,6 +22,7 @@ from stacks.parts.hops import above_heartbeat
 from stacks.parts.image import Image
 from stacks.parts.load_balancer_log import LoadBalancerLog
 from stacks.parts.nag import accept
+from stacks.parts.streaming_edge import StreamingEdge
 
 ASSET = "sse"
 PORT = 8080
@@ -210,30 +211,17 @@ class SseServiceStack(Stack):
             },
         )
 
-    def _edge(self) -> cloudfront.Distribution:
-        """CloudFront's own certificate gives HTTP/2 and 3, where a page may have more than six streams."""
+    def _edge(self) -> StreamingEdge:
         origin = origins.VpcOrigin.with_application_load_balancer(
             self._balancer,
             protocol_policy=cloudfront.OriginProtocolPolicy.HTTP_ONLY,  # within the VPC, where nobody else is
             read_timeout=above_heartbeat("CloudFront's read time-out", IDLE_SECONDS),
         )
-        edge = cloudfront.Distribution(
+        return StreamingEdge(
             self,
             "Edge",
             comment="Server-Sent Events",
-            default_behavior=cloudfront.BehaviorOptions(
-                origin=origin,
-                allowed_methods=cloudfront.AllowedMethods.ALLOW_ALL,
-                cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
-                origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER,  # headers, cookies and query, all of them
-                viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
-                compress=False,  # it would hold events back until a block is full
-            ),
-            http_version=cloudfront.HttpVersion.HTTP2_AND_3,
-            error_responses=[cloudfront.ErrorResponse(http_status=status, ttl=Duration.seconds(0)) for status in (404, 500, 502, 503, 504)],
+            origin=origin,
+            origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER,  # headers, cookies and query, all of them
+            why_no_log="the load balancer's access log has every request; edge logs would hold visitors' addresses as well",
         )
-        accept(edge, "CFR1", "real-time features have no borders of their own: add a geo restriction where yours has")
-        accept(edge, "CFR2", "a web ACL costs 5 USD a month and is the account's choice")
-        accept(edge, "CFR3", "the load balancer's access log has every request; edge logs would hold visitors' addresses as well")
-        accept(edge, "CFR4", "it has CloudFront's own certificate, whose domain fixes the protocol: bring a domain to change it")
-        return edge

@@ -15,11 +15,11 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from stacks.parts.function import Function
-from stacks.parts.nag import accept
+from stacks.parts.streaming_edge import StreamingEdge
 
 
-class FunctionUrlEdge(cloudfront.Distribution):
-    """CloudFront's own certificate gives HTTP/2 and 3. It alone may invoke the function, by its URL."""
+class FunctionUrlEdge(StreamingEdge):
+    """It alone may invoke the function, by its URL."""
 
     def __init__(self, scope: Construct, id: str, *, function: Function, read_timeout: Duration) -> None:
         url = function.add_function_url(
@@ -30,18 +30,7 @@ class FunctionUrlEdge(cloudfront.Distribution):
             scope,
             id,
             comment="Streams from Lambda",
-            default_behavior=cloudfront.BehaviorOptions(
-                origin=origins.FunctionUrlOrigin.with_origin_access_control(url, read_timeout=read_timeout),
-                allowed_methods=cloudfront.AllowedMethods.ALLOW_ALL,
-                cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
-                origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,  # the URL must see its own name
-                viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
-                compress=False,  # it would hold events back until a block is full
-            ),
-            http_version=cloudfront.HttpVersion.HTTP2_AND_3,
-            error_responses=[cloudfront.ErrorResponse(http_status=status, ttl=Duration.seconds(0)) for status in (404, 500, 502, 503, 504)],
+            origin=origins.FunctionUrlOrigin.with_origin_access_control(url, read_timeout=read_timeout),
+            origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,  # the URL must see its own name
+            why_no_log="edge logs would hold visitors' addresses and query strings, and tickets with them",
         )
-        accept(self, "CFR1", "real-time features have no borders of their own: add a geo restriction where yours has")
-        accept(self, "CFR2", "a web ACL costs 5 USD a month and is the account's choice")
-        accept(self, "CFR3", "edge logs would hold visitors' addresses and query strings, and tickets with them")
-        accept(self, "CFR4", "it has CloudFront's own certificate, whose domain fixes the protocol: bring a domain to change it")
