@@ -76,6 +76,12 @@ def of_type(template: Mapping[str, Any], type: str) -> list[dict[str, Any]]:
     return [resource["Properties"] for resource in template["Resources"].values() if resource["Type"] == type]
 
 
+def only(template: Mapping[str, Any], type: str) -> dict[str, Any]:
+    """The properties of the one resource of a type."""
+    (found,) = of_type(template, f"AWS::{type}")
+    return found
+
+
 def actions(template: Mapping[str, Any]) -> set[str]:
     """Every action that a policy of the template allows."""
     documents = [policy["PolicyDocument"] for policy in of_type(template, "AWS::IAM::Policy")]

@@ -17,7 +17,7 @@ from stacks.assets import ASSETS, Target, install, stage
 from stacks.config import Config, ConfigError
 from stacks.parts import hops
 from stacks.parts.web_adapter import web_adapter
-from tests.stacks.conftest import ROOT, Templates, actions, of_type, synthesize
+from tests.stacks.conftest import ROOT, Templates, actions, of_type, only, synthesize
 
 STREAMS = """
 [features.figures]
@@ -53,11 +53,6 @@ def streams_alone(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     file = tmp_path_factory.mktemp("features") / "features.toml"
     file.write_text(STREAMS)
     return synthesize(tmp_path_factory.mktemp("cdk"), file, web_adapter=LAYER, origins=",".join(ORIGINS))
-
-
-def only(template: dict[str, Any], type: str) -> dict[str, Any]:
-    (found,) = of_type(template, f"AWS::{type}")
-    return found
 
 
 def methods(template: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from services.sse.server import DRAIN_SECONDS, KEEP_ALIVE_SECONDS
 from services.sse.transport import END_SECONDS
 from stacks import sse_service
 from stacks.config import ConfigError
-from tests.stacks.conftest import CERTIFICATE, ROOT, Templates, of_type, synthesize
+from tests.stacks.conftest import CERTIFICATE, ROOT, Templates, of_type, only, synthesize
 
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"  # CloudFront's managed policy
 
@@ -24,11 +24,6 @@ def template(templates: Templates) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def public(certified: Templates) -> dict[str, Any]:
     return certified["SseServiceStack"]
-
-
-def only(template: dict[str, Any], type: str) -> dict[str, Any]:
-    (found,) = of_type(template, f"AWS::{type}")
-    return found
 
 
 def container(template: dict[str, Any]) -> dict[str, Any]:
