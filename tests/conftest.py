@@ -2,11 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.dynamodb.models import DynamoDBBackend
 
 from local.endpoint import running
 from local.tables import make_log_table
@@ -42,10 +46,24 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
         return
     from realtime.dynamo import DynamoStore
 
-    with mock_aws():
+    with mock_aws(), one_write_at_a_time():
         client = boto3.client("dynamodb", region_name="us-east-1")
         make_log_table(client)
         yield DynamoStore(client, "log")
+
+
+@contextmanager
+def one_write_at_a_time() -> Iterator[None]:
+    """As DynamoDB promises for an item, and as moto does not: a thread may write between another's condition and its write."""
+    put, lock = DynamoDBBackend.put_item, Lock()
+
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return put(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DynamoDBBackend, "put_item", locked)
+        yield
 
 
 @pytest.fixture

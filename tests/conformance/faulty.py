@@ -32,17 +32,17 @@ class FaultyServer(ThreadingHTTPServer):
 
     def follow(self, after: str) -> Iterator[Events]:
         """What a reader gets, in batches; an empty one is a heartbeat."""
-        position, joining = len(self.log), True
+        position, joining = len(self.log), self.fault == "gap"
         if after and self.fault != "forgets":
             position = max(0, int(after) + {"repeats": -1, "skips": 1}.get(self.fault, 0))
         while True:
             events = list(enumerate(self.log[position:], position + 1))
-            yield events[::-1] if self.fault == "swaps" else events
             position += len(events)
-            self._wait(position)
-            if joining and self.fault == "gap":  # what came first is lost, whenever it came
-                position = len(self.log)
+            if joining and len(events) > 1:  # what came between the read of what was missed and the first wait
+                events.pop()
             joining = False
+            yield events[::-1] if self.fault == "swaps" else events
+            self._wait(position)
 
     def _wait(self, position: int) -> None:
         """For the next event, or until a heartbeat is due."""
