@@ -1,0 +1,148 @@
+/** A topic and its ladder: which transports feed its one position. The best that is live serves; better ones keep trying. */
+
+import { Timers } from "./network.js";
+import { Order } from "./order.js";
+
+const HEDGE_MS = 800; // a transport that is not live by then: the next one starts as well
+const DESCEND_MS = 1_000; // full jitter: whoever lost a server lost it with everybody else
+const GAP_MS = 1_000; // what came after a gap is held that long; in vain, then twice as long each time,
+const MAX_GAP_MS = 60_000; // but no longer
+const KEPT = 100; // newest events, for tabs that come later
+
+export class Topic {
+  recent; // events to begin with
+  problem = ""; // why it is not live, or not by the best transport
+  refused = null; // the error that ended it
+  elsewhere = null; // its status in the tab that leads
+  kept = []; // newest events
+  #client; #on;
+  #order;
+  #rungs = []; // { kind, link, live } from the best to the last
+  #reached = -1; // the last rung that was started
+  #timers = new Timers();
+  #gapMs = GAP_MS;
+  #behind = null; // an older cursor, from which another tab wants to read
+
+  /** `onFeed(feed, what)` gets pushes and pages as they come; `onGap()`, `onError(error)`, `onChange()` what they say. */
+  constructor(client, name, feature, { after = null, recent = 0 }, on) {
+    [this.#client, this.name, this.feature, this.recent, this.#on] = [client, name, feature, recent, on];
+    this.#order = new Order(after, (event) => this.#keep(event), () => {});
+  }
+
+  get cursor() { return this.#order.cursor; }
+
+  /** From where to read. */
+  get after() { return this.#behind ?? this.cursor; }
+
+  /** The link that serves, if any. */
+  get link() { return this.#rungs.find(({ live }) => live)?.link; }
+
+  get status() {
+    if (this.elsewhere) return this.elsewhere;
+    const transport = this.link?.kind ?? null;
+    const waits = !this.#client.online ? "offline" : this.problem ? "retrying" : "connecting";
+    return { state: this.refused ? "refused" : transport ? "live" : waits, transport, problem: this.problem };
+  }
+
+  get isStarted() { return this.#reached >= 0; }
+
+  /** Begin, or begin anew where what is possible has changed. */
+  start() {
+    if (this.refused) return;
+    this.stop();
+    this.elsewhere = null;
+    this.#rungs = this.#client.ladder(this.feature).map((kind) => ({ kind }));
+    this.#reach(0);
+  }
+
+  stop() {
+    this.#timers.cancel();
+    this.#leave(0);
+  }
+
+  refuse(error) {
+    this.stop();
+    this.refused = error;
+    this.problem = error.message;
+    this.#on.onError(error);
+    this.#on.onChange();
+  }
+
+  // What links say
+
+  push(events) {
+    this.#on.onFeed("push", events);
+    this.#order.push(events);
+    this.#mindGap();
+  }
+
+  page(page) {
+    this.#on.onFeed("page", page);
+    if (page.after === this.#behind) this.#behind = null;
+    this.#order.page(page);
+    if (this.cursor) this.recent = 0;
+    this.#mindGap();
+  }
+
+  /** The server does not know its position. */
+  forget() {
+    if (this.cursor) this.page({ after: this.cursor, cursor: null, recovered: false });
+  }
+
+  up(link) {
+    const index = this.#rungs.findIndex((rung) => rung.link === link);
+    if (index < 0 || this.#rungs[index].live) return;
+    this.#rungs[index].live = true;
+    this.problem = index ? this.problem : "";
+    this.#timers.cancel("hedge", "descend");
+    this.#leave(index + 1);
+    this.#on.onChange();
+  }
+
+  down(link, error) {
+    const rung = this.#rungs.find((rung) => rung.link === link);
+    if (!rung) return;
+    rung.live = false;
+    this.problem = error.message;
+    const next = this.#reached + 1;
+    if (!this.link && next < this.#rungs.length && !this.#timers.has("descend")) {
+      this.#timers.after("descend", DESCEND_MS * Math.random(), () => this.#reach(next));
+    }
+    this.#on.onChange();
+  }
+
+  /** Another reader is behind: read from its cursor. */
+  readFrom = (cursor) => {
+    this.#behind = cursor;
+    this.link?.read(this);
+  };
+
+  #reach(index) {
+    if (this.link || index > this.#rungs.length - 1 || index <= this.#reached) return;
+    this.#reached = index;
+    const rung = this.#rungs[index];
+    rung.link = this.#client.link(rung.kind, this);
+    this.#timers.after("hedge", HEDGE_MS, () => this.#reach(index + 1));
+    rung.link.attach(this);
+  }
+
+  #leave(index) {
+    for (const rung of this.#rungs.slice(index)) {
+      rung.link?.detach(this);
+      rung.link = rung.live = null;
+    }
+    this.#reached = Math.min(this.#reached, index - 1);
+  }
+
+  #keep(event) {
+    this.kept = [...this.kept.slice(1 - KEPT), event];
+    this.#gapMs = GAP_MS;
+  }
+
+  #mindGap() {
+    if (!this.#order.gap) return this.#timers.cancel("gap");
+    if (this.#timers.has("gap")) return;
+    this.#timers.after("gap", this.#gapMs, () => { this.#on.onGap(); this.#mindGap(); });
+    this.#gapMs = Math.min(MAX_GAP_MS, 2 * this.#gapMs);
+  }
+}
