@@ -91,6 +91,8 @@ export interface Client {
   publish(topic: string, type: string, data: unknown, how?: { id?: string }): Promise<string>;
   /** For demonstrations and tests: that transport fails, in all tabs, until it is given back. */
   cut(transport: Transport, isCut?: boolean): void;
+  /** Whether this tab has the connections; the others get what comes from it. */
+  readonly leads: boolean;
   close(): void;
 }
 

@@ -122,10 +122,13 @@ class Client {
 
   /** As a bad network would: that transport fails until it is given back. */
   cut(kind, isCut = true) {
-    if (!this.#leads) return this.#tabs.say({ cut: kind, isCut });
+    if (!this.leads) return this.#tabs.say({ cut: kind, isCut });
     this.#cut[isCut ? "add" : "delete"](kind);
     for (const link of this.#links) if (link.kind === kind) isCut ? link.lost(new Error(`${kind} is cut off`)) : link.doubt(0);
   }
+
+  /** Whether this tab has the connections; the others get what comes from it. */
+  get leads() { return !this.#tabs || this.#tabs.leads; }
 
   close() {
     this.#over.abort();
@@ -195,7 +198,7 @@ class Client {
     if (!rest.delete(subscription) || rest.size) return;
     this.#subscriptions.delete(topic);
     if (this.#topics.has(topic)) this.#unwant(topic);
-    if (!this.#leads) this.#hello();
+    if (!this.leads) this.#hello();
   }
 
   // Beginning
@@ -241,8 +244,6 @@ class Client {
 
   // Topics
 
-  get #leads() { return !this.#tabs || this.#tabs.leads; }
-
   #subscribers(topic) { return this.#subscriptions.get(topic) ?? new Set(); }
 
   #tell(topic, name, ...what) {
@@ -253,7 +254,7 @@ class Client {
     const isNew = !this.#topics.has(one.topic);
     const topic = this.#open(one.topic, one);
     if (!isNew) this.#catchUp(topic, one, (feed, what) => one.feed(feed, what));
-    if (!this.#leads) this.#hello();
+    if (!this.leads) this.#hello();
   }
 
   /** The topic, which lives from now on if this tab leads. */
@@ -262,7 +263,7 @@ class Client {
     if (!feature) return this.#refused(name, new Refused({ message: `no feature serves the topic ${name}`, code: "unknown_topic" }));
     if (!this.#topics.has(name)) this.#topics.set(name, this.#topic(name, feature, { after: cursor, recent }));
     const topic = this.#topics.get(name);
-    if (this.#leads && !topic.isStarted && !this.#isPaused(topic)) topic.start();
+    if (this.leads && !topic.isStarted && !this.#isPaused(topic)) topic.start();
     return topic;
   }
 
@@ -288,7 +289,7 @@ class Client {
   }
 
   #gap(topic) {
-    if (this.#leads) topic.link?.read(topic);
+    if (this.leads) topic.link?.read(topic);
     else this.#hello();
   }
 
@@ -335,7 +336,7 @@ class Client {
     this.#tabs = new Tabs(this.#key, {
       lead: () => this.#start(),
       follow: () => this.#follow(),
-      heard: (message, from) => (this.#leads ? this.#serve(message, from) : this.#hear(message)),
+      heard: (message, from) => (this.leads ? this.#serve(message, from) : this.#hear(message)),
     });
   }
 
@@ -401,7 +402,7 @@ class Client {
 
   /** Hidden for a while, in all tabs: no connections. Shown in one: at once. */
   #adapt() {
-    if (!this.#leads) return this.#hello();
+    if (!this.leads) return this.#hello();
     if (!this.#isHiddenHere || ![...this.#others.values()].every(({ isHidden }) => isHidden)) {
       this.#timers.cancel("hidden");
       if (!this.isHidden) return;

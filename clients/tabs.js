@@ -24,7 +24,7 @@ export class Tabs {
   }
 
   static get possible() {
-    return Boolean(globalThis.navigator?.locks && globalThis.BroadcastChannel);
+    return Boolean(globalThis.document && globalThis.navigator?.locks && globalThis.BroadcastChannel);
   }
 
   say(message) {
