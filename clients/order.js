@@ -58,6 +58,9 @@ export class Order {
       this.cursor = cursor;
       this.#onReset();
     }
+    if (recovered && after === this.cursor && after !== START) {
+      for (const [held, { epoch }] of this.#held) if (!after.startsWith(`${epoch}-`)) this.#held.delete(held); // of a life before
+    }
     if (this.cursor || after) return this.push(events);
     for (const event of events) this.#held.set(cursorOf(event), event);
     const oldest = [...this.#held.values()].sort(bySeq).find((event) => !ahead(cursorOf(event), cursor));

@@ -122,7 +122,11 @@ class Client {
 
   /** As a bad network would: that transport fails until it is given back. */
   cut(kind, isCut = true) {
-    if (!this.leads) return this.#tabs.say({ cut: kind, isCut });
+    this.#tabs?.say({ cut: kind, isCut });
+    this.#apply(kind, isCut);
+  }
+
+  #apply(kind, isCut) {
     this.#cut[isCut ? "add" : "delete"](kind);
     for (const link of this.#links) if (link.kind === kind) isCut ? link.lost(new Error(`${kind} is cut off`)) : link.doubt(0);
   }
@@ -246,14 +250,8 @@ class Client {
 
   #subscribers(topic) { return this.#subscriptions.get(topic) ?? new Set(); }
 
-  #tell(topic, name, ...what) {
-    for (const one of this.#subscribers(topic)) one.tell(name, ...what);
-  }
-
   #want(one) {
-    const isNew = !this.#topics.has(one.topic);
-    const topic = this.#open(one.topic, one);
-    if (!isNew) this.#catchUp(topic, one, (feed, what) => one.feed(feed, what));
+    this.#catchUp(this.#open(one.topic, one), one);
     if (!this.leads) this.#hello();
   }
 
@@ -262,9 +260,8 @@ class Client {
     const feature = this.facts.features[name.split("/")[0]];
     if (!feature) return this.#refused(name, new Refused({ message: `no feature serves the topic ${name}`, code: "unknown_topic" }));
     if (!this.#topics.has(name)) this.#topics.set(name, this.#topic(name, feature, { after: cursor, recent }));
-    const topic = this.#topics.get(name);
-    if (this.leads && !topic.isStarted && !this.#isPaused(topic)) topic.start();
-    return topic;
+    if (this.leads) this.#start();
+    return this.#topics.get(name);
   }
 
   #topic(name, feature, options) {
@@ -273,14 +270,16 @@ class Client {
         if (this.#tabs?.leads) this.#tabs.say({ feed, name, what });
         for (const one of this.#subscribers(name)) one.feed(feed, what);
       },
-      onGap: () => this.#gap(this.#topics.get(name)),
+      isBehind: (cursor) => [...this.#subscribers(name)].some((one) => one.cursor !== cursor),
+      onGap: (topic) => this.#gap(topic),
       onError: (error) => this.#refused(name, error),
       onChange: () => this.#changed(name),
     });
   }
 
   /** Somebody begins with a topic that is there: with what is kept, or else it is read again from there. */
-  #catchUp({ cursor: end, kept, readFrom } = {}, { cursor, recent }, feed) {
+  #catchUp({ cursor: end, kept, readFrom } = {}, one, feed = (...what) => one.feed(...what)) {
+    const { cursor, recent } = one;
     if (!end || cursor === end) return;
     const from = kept.findIndex(({ prev }) => prev === cursor);
     if (!cursor) feed("page", { after: null, cursor: end, events: recent ? kept.slice(-recent) : [] });
@@ -289,8 +288,9 @@ class Client {
   }
 
   #gap(topic) {
-    if (this.leads) topic.link?.read(topic);
-    else this.#hello();
+    if (!this.leads) return this.#hello();
+    topic.link?.read(topic);
+    for (const one of this.#subscribers(topic.name)) this.#catchUp(topic, one);
   }
 
   #unwant(name) {
@@ -307,13 +307,13 @@ class Client {
       this.#topics.delete(name);
       if (refused) return this.#open(name, { cursor });
     }
-    this.#tell(name, "onError", error);
+    for (const one of this.#subscribers(name)) one.tell("onError", error);
   }
 
   #changed(name) {
     const { refused, status } = this.#topics.get(name) ?? {};
     if (this.#tabs?.leads) this.#tabs.say({ name, status, refused: refused && { ...refused, message: refused.message } });
-    this.#tell(name, "onStatus", { ...[...this.#subscribers(name)][0]?.status });
+    for (const one of this.#subscribers(name)) one.tell("onStatus", one.status);
   }
 
   // Publishing
@@ -336,7 +336,11 @@ class Client {
     this.#tabs = new Tabs(this.#key, {
       lead: () => this.#start(),
       follow: () => this.#follow(),
-      heard: (message, from) => (this.leads ? this.#serve(message, from) : this.#hear(message)),
+      heard: (message, from) => {
+        if (message.cut) this.#apply(message.cut, message.isCut);
+        else if (this.leads) this.#serve(message, from);
+        else this.#hear(message);
+      },
     });
   }
 
@@ -361,13 +365,12 @@ class Client {
     if (refused) this.#refused(name, new Refused(refused));
   }
 
-  #serve({ bye, hello, isHidden, cut, isCut }, from) {
-    if (cut) return this.cut(cut, isCut);
-    if (bye) this.#others.delete(from);
-    else this.#others.set(from, { hello, isHidden });
-    for (const [name, one] of Object.entries(hello ?? {})) this.#catchUp(this.#open(name, one), one, (feed, what) => this.#tabs.say({ feed, name, what }));
+  #serve({ hello, isHidden }, from) {
+    if (!hello) return; // of a tab that thinks it leads
+    this.#others.set(from, { hello, isHidden });
+    for (const [name, one] of Object.entries(hello)) this.#catchUp(this.#open(name, one), one, (feed, what) => this.#tabs.say({ feed, name, what }));
     for (const name of this.#topics.keys()) this.#unwant(name) || this.#changed(name);
-    this.#tabs.say({}); // alive
+    this.#tabs.say({ alive: true });
     this.#adapt();
   }
 

@@ -35,17 +35,16 @@ export class Sse extends Link {
 
   async #connect(topics, signal) {
     const { url, ticket } = this.place;
-    const [one] = this.#names;
-    const several = topics.length > 1;
-    const query = new URLSearchParams(several ? this.#names.map((name) => ["topic", name]) : []);
+    const query = new URLSearchParams(this.#names.map((name) => ["topic", name]));
     if (this.#cursors.some(Boolean)) query.set("after", this.#cursors.map((cursor) => cursor ?? NONE).join("."));
-    if (this.#cursors.includes(null) && topics[0].recent) query.set("recent", topics[0].recent);
+    const { recent } = topics.find(({ after }) => !after) ?? {};
+    if (recent) query.set("recent", recent);
     let token = topics.every(({ feature }) => feature.public) ? undefined : await this.client.token();
     if (ticket && token) {
       query.set("ticket", await this.client.ticket("sse", this.#names));
       token = undefined;
     }
-    return ask(this.client.at(`${several ? "" : `/topics/${encodeURI(one)}`}/stream?${query}`, url), { token, signal });
+    return ask(this.client.at(`/stream?${query}`, url), { token, signal });
   }
 
   #take({ event, data, id, retry }) {

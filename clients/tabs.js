@@ -5,7 +5,7 @@ import { Timers } from "./network.js";
 const SILENT_MS = 3_000; // a leader that does not answer for so long is frozen: another tab takes its place
 
 export class Tabs {
-  id = crypto.randomUUID();
+  id = Math.random();
   leads = false;
   #timers = new Timers();
   #name; #on; #channel;
@@ -38,7 +38,7 @@ export class Tabs {
   }
 
   close() {
-    this.say({ bye: true });
+    this.say({ hello: {}, isHidden: true });
     this.#queued.abort();
     this.#letGo();
     this.#timers.cancel();

@@ -1,7 +1,7 @@
 /** A topic and its ladder: which transports feed its one position. The best that is live serves; better ones keep trying. */
 
 import { Timers } from "./network.js";
-import { Order } from "./order.js";
+import { ahead, Order } from "./order.js";
 
 const HEDGE_MS = 800; // a transport that is not live by then: the next one starts as well
 const DESCEND_MS = 1_000; // full jitter: whoever lost a server lost it with everybody else
@@ -23,7 +23,7 @@ export class Topic {
   #gapMs = GAP_MS;
   #behind = null; // an older cursor, from which another tab wants to read
 
-  /** `onFeed(feed, what)` gets pushes and pages as they come; `onGap()`, `onError(error)`, `onChange()` what they say. */
+  /** `onFeed(feed, what)` gets pushes and pages as they come; `isBehind(cursor)`: whether a reader is; `onGap(topic)`, `onError(error)`, `onChange()`. */
   constructor(client, name, feature, { after = null, recent = 0 }, on) {
     [this.#client, this.name, this.feature, this.recent, this.#on] = [client, name, feature, recent, on];
     this.#order = new Order(after, (event) => this.#keep(event), () => {});
@@ -113,7 +113,7 @@ export class Topic {
 
   /** Another reader is behind: read from its cursor. */
   readFrom = (cursor) => {
-    this.#behind = cursor;
+    if (!this.#behind || ahead(this.#behind, cursor)) this.#behind = cursor;
     this.link?.read(this);
   };
 
@@ -140,9 +140,9 @@ export class Topic {
   }
 
   #mindGap() {
-    if (!this.#order.gap) return this.#timers.cancel("gap");
+    if (!this.#order.gap && !this.#on.isBehind(this.cursor)) return this.#timers.cancel("gap");
     if (this.#timers.has("gap")) return;
-    this.#timers.after("gap", this.#gapMs, () => { this.#on.onGap(); this.#mindGap(); });
+    this.#timers.after("gap", this.#gapMs, () => { this.#on.onGap(this); this.#mindGap(); });
     this.#gapMs = Math.min(MAX_GAP_MS, 2 * this.#gapMs);
   }
 }

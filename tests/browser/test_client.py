@@ -251,8 +251,8 @@ def test_wiped_log_is_a_reset(topic: str, page: Page, place: Deployment) -> None
 
 
 def test_token_is_renewed_in_band(page: Page, place: Deployment) -> None:
-    """A WebSocket outlives its first token: at 80 % of its life the next one is sent on the same connection."""
-    page.expose_function("login", lambda _=None: place.token("ann", 4))
+    """A WebSocket outlives its first token: in good time the next one is sent on the same connection."""
+    page.expose_function("login", lambda _=None: {"token": place.token("ann", 5), "expires_in": 2})
     opened(page, place, "chat/renewed", token="")
     before = len(place.accepted("websocket"))
     page.wait_for_timeout(6_000)
