@@ -1,4 +1,4 @@
-"""The log, tickets and counters in DynamoDB: what stands in which item, and what each call costs.
+"""The log, tickets, counters and directions in DynamoDB: what stands in which item, and what each call costs.
 
 The log table has the keys `topic` and `entry`; `entry` is `head`, `<epoch>#<last seq, 16 digits>` for history, or
 `key#<hash>` for what an idempotency key left behind. TTL (`expires`, Unix seconds) clears history and keys, days late;
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from realtime.aws import call
+from realtime.direct import Direction, direction_of
 from realtime.errors import Code, RealtimeError
 from realtime.event import NewEvent
 from realtime.log import KEY_WINDOW_SECONDS, Append, Receipt, Swapped
@@ -168,6 +169,30 @@ class DynamoCounters:
         return True
 
 
+class DynamoDirections:
+    """What features are directed to, in the access table: half a read unit to look, one write unit to change."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def direction(self, feature: str) -> Direction | None:
+        item = call(self._client.get_item, TableName=self._table, Key=_direction_key(feature)).get("Item")
+        return direction_of(item["transport"]["S"], item["poll_after"]["N"], item["expires"]["N"]) if item else None
+
+    def put(self, feature: str, direction: Direction) -> None:
+        item: Item = {
+            **_direction_key(feature),
+            "transport": {"S": direction.transport},
+            "poll_after": {"N": str(direction.poll_after)},
+            "expires": {"N": str(int(direction.until))},
+        }
+        call(self._client.put_item, TableName=self._table, Item=item)
+
+    def remove(self, feature: str) -> None:
+        call(self._client.delete_item, TableName=self._table, Key=_direction_key(feature))
+
+
 def to_item(append: Append, entry: str) -> Item:
     """An append as a DynamoDB item."""
     item: Item = {
@@ -222,6 +247,10 @@ def _receipt_item(head: Append) -> Item:
         "digest": {"S": head.digest},
         "expires": {"N": str(head.at_ms // 1000 + KEY_WINDOW_SECONDS)},
     }
+
+
+def _direction_key(feature: str) -> Item:
+    return {"id": {"S": f"direct#{feature}"}}
 
 
 def _entry(epoch: str, seq: int) -> str:

@@ -1,5 +1,6 @@
 """The one table of errors: what a client is told, on every transport, and whether it should try again."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Code(Enum):
     TOO_LARGE = Row(413, 4413, "never: make it smaller", "the body is larger than the feature allows")
     TOO_MANY_REQUESTS = Row(429, 4429, "after Retry-After", "the caller is over the feature's rate limit")
     INTERNAL = Row(500, 1011, "once, with backoff", "the service failed; the failure is in its log")
-    UNAVAILABLE = Row(503, 1013, "after Retry-After", "the log is busy or unreachable; publish again with the same key")
+    UNAVAILABLE = Row(503, 1013, "after Retry-After", "the service is busy or unreachable; publish again with the same key")
 
     @property
     def wire(self) -> str:
@@ -40,13 +41,17 @@ class Code(Enum):
 
 
 class RealtimeError(Exception):
-    """A refusal: `code` for the program, `detail` (one sentence) for the person, `retry_after` in seconds or None."""
+    """A refusal: `code` for the program, `detail` (one sentence) for the person, `retry_after` in seconds or None.
 
-    def __init__(self, code: Code, detail: str, retry_after: float | None = None) -> None:
+    `more`: members that a problem and a WebSocket's error frame have besides (RFC 9457 3.2), `poll_after` say.
+    """
+
+    def __init__(self, code: Code, detail: str, retry_after: float | None = None, *, more: Mapping[str, object] | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.retry_after = retry_after
+        self.more = dict(more or {})
 
     def problem(self) -> dict[str, object]:
         """The error as an RFC 9457 problem document."""
@@ -57,6 +62,7 @@ class RealtimeError(Exception):
             "status": row.status,
             "code": self.code.wire,
             "detail": self.detail,
+            **self.more,
         }
 
 

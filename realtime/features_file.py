@@ -195,7 +195,7 @@ def _impossible(feature: Feature, table: dict[str, object]) -> Iterator[tuple[st
         yield from _impossible_answers(feature)
     if "interval" in table and feature.interval_seconds != feature.interval:
         yield "interval", 'polling more often than every second is not served: write interval = "1s" or more'
-    if feature.interval and feature.interval > feature.latency:
+    if feature.interval and feature.interval > feature.latency and feature.pattern != "fallback":  # whose polls are the last resort
         yield "interval", "asking less often than the latency allows breaks its promise: make it at most latency"
     if "retain" in table and feature.keep == "latest":
         yield "retain", 'the newest event never expires: remove it, or write keep = "all"'

@@ -162,7 +162,7 @@ def authenticated(seconds: int) -> bytes:
 def error(refusal: RealtimeError, about: dict[str, str]) -> bytes:
     """`about` names the publish (`id`) or the `topic` that was refused."""
     wait = {} if refusal.retry_after is None else {"retry_after": round(refusal.retry_after * random.uniform(1, 1.5), 1)}  # noqa: S311 - jitter
-    return _frame("error", code=refusal.code.wire, message=refusal.detail, **about, **wait)
+    return _frame("error", code=refusal.code.wire, message=refusal.detail, **about, **wait, **refusal.more)
 
 
 def _frame(action: str, **fields: object) -> bytes:

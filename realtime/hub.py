@@ -11,8 +11,9 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import Protocol
 
@@ -38,6 +39,11 @@ READS = 8
 HEARTBEAT_SECONDS = 15
 ROTATE_SECONDS = (120.0, 240.0)
 """A connection ends after a random time between these: a deployment waits 300 s, and meets no connection that is older."""
+
+MAX_STREAMS = 10_000
+"""Of one process, which then says 503: a processor holds 9,000 in time (bench), and each further stream makes all of them late."""
+
+FULL_RETRY_SECONDS = 5
 
 COME_BACK_MS = (100, 1_000)
 
@@ -124,13 +130,14 @@ class _Feed:
 class Hub:
     """All streams of one process. Every method must be called in the event loop's thread; the log is read in others."""
 
-    def __init__(self, log: Log, last: Callable[[Event], bool] = lambda _: False) -> None:
-        """`last`: whether nothing follows an event in its topic. Streams of that topic alone end after it."""
+    def __init__(self, log: Log, last: Callable[[Event], bool] = lambda _: False, *, most: int = MAX_STREAMS) -> None:
+        """`last`: whether nothing follows an event in its topic. Streams of that topic alone end after it. `most`: streams at once."""
         self._log = log
         self._last = last
+        self._most = most
         self._feeds: dict[str, _Feed] = {}
         self._streams: dict[Reader, _Stream] = {}
-        self._pages: dict[tuple[str, Cursor], asyncio.Task[Page]] = {}
+        self._pages: dict[tuple[str, Cursor | int], asyncio.Task[Page]] = {}
         self._turns = asyncio.Semaphore(READS)
         self.watchers: set[Callable[[], None]] = set()
         """Called when a topic has got its first reader, or lost its last."""
@@ -146,12 +153,15 @@ class Hub:
 
     # Streams
 
-    async def begin(self, topics: Sequence[Topic], after: Sequence[Cursor | None]) -> list[Cursor]:
+    async def begin(self, topics: Sequence[Topic], after: Sequence[Cursor | None], recent: int = 0) -> list[Cursor]:
         """The cursors to stream from. Without one a reader begins at the end of a topic: what is published from now on follows.
 
-        Where only the newest event is kept, he begins with that. `unavailable` where the log does not answer.
+        With `recent` he begins before that many of its newest events; where only the newest is kept, always with that one.
+        `unavailable` where the log does not answer, or as many streams are open as may be: some more, if they begin in one moment.
         """
-        return [cursor or await self._end_of(topic) for topic, cursor in zip(topics, after, strict=True)]
+        if len(self._streams) >= self._most:
+            raise RealtimeError(Code.UNAVAILABLE, f"this process has {self._most} streams already: come back later", FULL_RETRY_SECONDS)
+        return [cursor or await self._beginning(topic, recent) for topic, cursor in zip(topics, after, strict=True)]
 
     async def stream(
         self, reader: Reader, topics: Sequence[Topic], after: Sequence[Cursor], until: float = inf, seconds: float | None = None
@@ -177,6 +187,16 @@ class Hub:
                 self._end(stream)
             self._close(feeds)
         return not stream.ended
+
+    async def _beginning(self, topic: Topic, recent: int) -> Cursor:
+        return await self._before_newest(topic, recent) if recent and topic.keeps_all else await self._end_of(topic)
+
+    async def _before_newest(self, topic: Topic, count: int) -> Cursor:
+        """Before the newest events, as far back as there are any. In memory, or 1 unit and 1 for each 4 KB of them."""
+        feed = self._feeds.get(topic.name)
+        if feed and feed.cursor and len(feed.kept) >= min(count, feed.cursor.seq):
+            return Cursor(feed.cursor.epoch, max(0, feed.cursor.seq - count))
+        return (await self._shared((topic.name, count), partial(self._log.recent, topic, count, consistent=True))).after
 
     async def _end_of(self, topic: Topic) -> Cursor:
         feed = self._open(topic)
@@ -388,8 +408,7 @@ class Hub:
 
     async def _find_end(self, feed: _Feed) -> None:
         try:
-            async with self._turns:
-                page = await asyncio.to_thread(self._log.recent, feed.topic, 1, consistent=True)
+            page = await self._in_turn(partial(self._log.recent, feed.topic, 1, consistent=True))
         finally:
             feed.starting = None
         for event in page.events:
@@ -400,14 +419,16 @@ class Hub:
 
     async def _page(self, topic: Topic, after: Cursor) -> Page:
         """What follows a cursor, or some of it. Those who ask for the same share one read, also a little later."""
-        key = topic.name, after
+        return await self._shared((topic.name, after), partial(self._log.read, topic, after, PAGE_EVENTS, consistent=True))
+
+    async def _shared(self, key: tuple[str, Cursor | int], read: Callable[[], Page]) -> Page:
         task = self._pages.get(key)
         if task is None:
-            task = self._pages[key] = asyncio.ensure_future(self._read(topic, after))
+            task = self._pages[key] = asyncio.ensure_future(self._in_turn(read))
             task.add_done_callback(lambda done: self._forget(key, done))
         return await asyncio.shield(task)
 
-    def _forget(self, key: tuple[str, Cursor], done: "asyncio.Task[Page]") -> None:
+    def _forget(self, key: tuple[str, Cursor | int], done: "asyncio.Task[Page]") -> None:
         found = not done.cancelled() and done.exception() is None and done.result().recovered and done.result().events
         if found and len(self._pages) <= PAGES:
             asyncio.get_running_loop().call_later(PAGE_SECONDS, self._pages.pop, key, None)
@@ -415,8 +436,11 @@ class Hub:
             self._pages.pop(key, None)
 
     async def _read(self, topic: Topic, after: Cursor) -> Page:
+        return await self._in_turn(partial(self._log.read, topic, after, PAGE_EVENTS, consistent=True))
+
+    async def _in_turn(self, read: Callable[[], Page]) -> Page:
         async with self._turns:
-            return await asyncio.to_thread(self._log.read, topic, after, PAGE_EVENTS, consistent=True)
+            return await asyncio.to_thread(read)
 
     # Feeds
 
@@ -462,11 +486,18 @@ class Hub:
 
     async def drain(self, seconds: float) -> None:
         """Send everybody elsewhere, spread over the time: the process is about to end."""
-        streams = list(self._streams.values())
+        await self._send_away(list(self._streams.values()), seconds, 50)
+
+    async def dismiss(self, features: Collection[str], seconds: float) -> None:
+        """Send those away who read a topic of these features, spread over the time."""
+        streams = [stream for stream in self._streams.values() if any(topic.feature.name in features for topic in stream.topics)]
+        await self._send_away(streams, seconds, 1 + len(streams) // 100)
+
+    async def _send_away(self, streams: Sequence[_Stream], seconds: float, at_once: int) -> None:
         for number, stream in enumerate(streams, 1):
             self._end(stream, come_back())
-            if number % 50 == 0:
-                await asyncio.sleep(seconds * 50 / len(streams))
+            if number % at_once == 0:
+                await asyncio.sleep(seconds * at_once / len(streams))
 
 
 def come_back() -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
 from realtime.connections import BURST_MS, MESSAGE_MS, Connection, Subscriber
+from realtime.direct import Direction
 from realtime.log import KEY_WINDOW_SECONDS, Append, Receipt, Swapped
 from realtime.tickets import TICKET_SECONDS, Grant, Use
 
@@ -108,6 +109,22 @@ class MemoryCounters:
             if counted < limit:
                 self._counts[name] = counted + 1, expires
             return counted < limit
+
+
+class MemoryDirections:
+    """What features are directed to, in a dictionary; what is over is honoured by the reader, as with DynamoDB's TTL."""
+
+    def __init__(self) -> None:
+        self._directions: dict[str, Direction] = {}
+
+    def direction(self, feature: str) -> Direction | None:
+        return self._directions.get(feature)
+
+    def put(self, feature: str, direction: Direction) -> None:
+        self._directions[feature] = direction
+
+    def remove(self, feature: str) -> None:
+        self._directions.pop(feature, None)
 
 
 class MemoryConnections:

@@ -3,10 +3,11 @@
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realtime.direct import Directions
 from realtime.features import Features, load
 from realtime.log import Log
 from realtime.policy import Principal
@@ -30,6 +31,7 @@ class Runtime:
     tickets: Tickets
     sessions: Sessions
     verifier: Verifier
+    directions: Directions = field(default_factory=Directions)
 
     def principal(self, authorization: str | None) -> Principal | None:
         """Who an `Authorization` header speaks for; None without one, `unauthorized` for a bad one."""
@@ -45,21 +47,23 @@ class Runtime:
         features = load(Path(env.get("FEATURES", "features.toml")))
         secret: Secret
         if env.get("REALTIME_LOG") == "memory":
-            from realtime.memory import MemoryCounters, MemoryStore, MemoryTickets  # noqa: PLC0415 - for tests and single servers
+            from realtime.memory import MemoryCounters, MemoryDirections, MemoryStore, MemoryTickets  # noqa: PLC0415 - for tests and single servers
 
             log, tickets, counters = Log(MemoryStore()), Tickets(MemoryTickets()), RateLimit(MemoryCounters())
+            directions = Directions(MemoryDirections())
             key = env.get("REALTIME_SECRET") or secrets.token_hex(32)
             secret = lambda: key  # noqa: E731 - the protocol is a call, the value is here already
         else:
             from realtime.aws import StoredSecret, dynamodb  # noqa: PLC0415 - boto3 only where it is used
-            from realtime.dynamo import DynamoCounters, DynamoStore, DynamoTickets  # noqa: PLC0415
+            from realtime.dynamo import DynamoCounters, DynamoDirections, DynamoStore, DynamoTickets  # noqa: PLC0415
 
             client, access = client or dynamodb(), env.get("ACCESS_TABLE", "")
             log = Log(DynamoStore(client, env["LOG_TABLE"]))
             tickets, counters = Tickets(DynamoTickets(client, access)), RateLimit(DynamoCounters(client, access))
+            directions = Directions(DynamoDirections(client, access) if access else None)
             secret = StoredSecret(env.get("SECRET_ARN", ""))
         sessions = Sessions(secret, list(origins(env)))
-        return cls(features, log, Publisher(features, log, counters), tickets, sessions, _verifier(env, secret))
+        return cls(features, log, Publisher(features, log, counters), tickets, sessions, _verifier(env, secret), directions)
 
 
 def origins(env: Mapping[str, str]) -> tuple[str, ...]:

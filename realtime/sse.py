@@ -14,6 +14,10 @@ MAX_TOPICS = 20
 """Topics of one stream: each reconnect sends the cursor of each, and a header line is bounded."""
 
 
+NO_CURSOR = "*"
+"""In the id of several topics, where a client that has the cursors of some has none of this one."""
+
+
 def identified(id: str, body: bytes) -> bytes:
     """An event with the id that a client sends back as `Last-Event-ID`."""
     return b"id: " + id.encode() + b"\n" + body
@@ -59,12 +63,12 @@ def join(cursors: Sequence[Cursor]) -> str:
     return ".".join(map(str, cursors))
 
 
-def split(id: str, count: int) -> list[Cursor]:
-    """The cursors of an id; `invalid_cursor` where it is not of a stream with so many topics."""
+def split(id: str, count: int) -> list[Cursor | None]:
+    """The cursors of an id, None for a `*`: a topic without one yet. `invalid_cursor` where it is not of a stream with so many topics."""
     parts = id.split(".")
     if len(parts) != count:
         raise RealtimeError(Code.INVALID_CURSOR, f"this stream's id is {count} cursors joined by dots: send back one that you were given")
-    return [Cursor.parse(part) for part in parts]
+    return [None if part == NO_CURSOR else Cursor.parse(part) for part in parts]
 
 
 def _json(**fields: object) -> bytes:

@@ -2,7 +2,8 @@
 
 What a message costs, in DynamoDB units: 1 for the connection's row (2 within a burst), which counts it and returns what
 authorization needs. A publish adds its append (3 writes and 1 read) and 1 read per 4 KB of subscribers; a ping half a
-read per topic asked about; a subscribe 2 writes and a strong read.
+read per topic asked about; a subscribe 2 writes and a strong read. Of a fallback feature, half a read every 10 s says whether
+it is directed down (realtime/direct.py).
 """
 
 import random
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from realtime import frames
 from realtime.connections import Connection, Connections, topic_of
 from realtime.cursor import START, Cursor
+from realtime.direct import Directions
 from realtime.errors import Code, RealtimeError
 from realtime.fanout import PATIENCE_SECONDS, Fanout
 from realtime.features import Features, Topic
@@ -97,8 +99,10 @@ class WebSocket:
         gateway: Gateway,
         fanout: Fanout,
         *,
+        directions: Directions | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._directions = directions or Directions()
         self._features = features
         self._log = log
         self._publisher = publisher
@@ -161,6 +165,7 @@ class WebSocket:
         topic = self._topic(connection, frame.topic)
         after = None if frame.after is None else Cursor.parse(frame.after)
         check(topic, "read", connection.principal)
+        self._directions.check([topic.feature], "websocket")
         self._known(self._connections.subscribe(connection, topic, batch=frame.batch))
         page = self._page(topic, after, frame.recent)
         replay = frames.deliver(topic.name, page.deliveries(), batch=frame.batch)
@@ -190,11 +195,14 @@ class WebSocket:
     def _ping(self, connection: Connection, frame: Ping) -> list[bytes]:
         """Where the topics end, `reset` for a cursor that is not of their log, an error for a topic that cannot be asked about.
 
-        Subscriptions are put right that lie in an old shard, and an old connection is told to come again.
+        Subscriptions are put right that lie in an old shard, or taken away where the feature is directed to something less, and
+        an old connection is told to come again.
         """
         topics, refusals = self._askable(connection, frame)
         if refusals and self._connections.offend(connection.id):
             raise ClosingError(Code.TOO_MANY_REQUESTS, OFFENDED)
+        directed = self._dismissed(connection)
+        topics = {name: topic for name, topic in topics.items() if name not in directed}
         for key in connection.subscriptions:
             if found := topics.get(topic_of(key)):
                 self._connections.settle(connection, found, key)
@@ -202,7 +210,19 @@ class WebSocket:
         resets = [frames.reset(name) for name, topic in topics.items() if self._foreign(topic, frame.cursors[name], heads)]
         old = self._clock() - connection.connected_ms / 1000 > ROTATE_SECONDS
         rotation = [frames.reconnect(random.randrange(ROTATE_WITHIN_MS))] if old else []  # noqa: S311 - jitter
-        return [*rotation, *refusals, *resets, frames.pong(heads)]
+        return [*rotation, *refusals, *directed.values(), *resets, frames.pong(heads)]
+
+    def _dismissed(self, connection: Connection) -> dict[str, bytes]:
+        """The topics that go on by something less, with the error frame of each: their subscriptions are dropped. 2 units each."""
+        told = dict[str, bytes]()
+        for key in sorted(connection.subscriptions):
+            name = topic_of(key)
+            try:
+                self._directions.check([topic.feature] if (topic := self._served(name)) else [], "websocket")
+            except RealtimeError as refusal:
+                self._connections.drop(connection.id, key)
+                told[name] = frames.error(refusal, {"topic": name})
+        return told
 
     def _askable(self, connection: Connection, frame: Ping) -> tuple[dict[str, Topic], list[bytes]]:
         """The topics of a ping that may be asked about, and an error frame for each of the others."""

@@ -21,7 +21,8 @@ def websocket(env: Mapping[str, str] = os.environ) -> WebSocket:
     """The server's side of the conversation."""
     client = dynamodb()
     runtime, (connections, gateway, fan_out) = Runtime.from_env(env, client), _parts(env, client)
-    return WebSocket(runtime.features, runtime.log, runtime.publisher, runtime.verifier, connections, gateway, fan_out)
+    core = (runtime.features, runtime.log, runtime.publisher, runtime.verifier)
+    return WebSocket(*core, connections, gateway, fan_out, directions=runtime.directions)
 
 
 def fanout(env: Mapping[str, str] = os.environ) -> Fanout:

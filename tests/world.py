@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from realtime.connections import Connections, ConnectionStore
+from realtime.direct import Directions
 from realtime.fanout import Fanout, Push
 from realtime.features import Features, load
 from realtime.log import Log
-from realtime.memory import MemoryConnections, MemoryCounters, MemoryStore, MemoryTickets
+from realtime.memory import MemoryConnections, MemoryCounters, MemoryDirections, MemoryStore, MemoryTickets
 from realtime.policy import Principal
 from realtime.publish import Publisher
 from realtime.rate import RateLimit
@@ -40,7 +41,10 @@ class World:
         publisher = Publisher(features, self.log, RateLimit(MemoryCounters(), clock))
         verifier = SecretVerifier(lambda: SECRET)
         self.gate = Gate(features, self.tickets, verifier, ("https://shop.example",), clock)
-        self.socket = WebSocket(features, self.log, publisher, verifier, self.connections, self.wire, self.fanout, clock=clock)
+        self.directed = MemoryDirections()
+        core = (features, self.log, publisher, verifier)
+        directions = Directions(self.directed, clock)
+        self.socket = WebSocket(*core, self.connections, self.wire, self.fanout, directions=directions, clock=clock)
 
     def connect(self, id: str, *, sub: str = "", scope: tuple[str, ...] | None = None, seconds: float = 86_400, **claims: object) -> str:
         principal = Principal(sub or id, self.clock() + seconds, claims)

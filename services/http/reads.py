@@ -39,7 +39,8 @@ def router(runtime: Runtime, clock: Callable[[], float] = time.time) -> APIRoute
         if_none_match = combined(request.headers.getlist("if-none-match"))
         with pace.reading():
             page = _page(runtime, found, after, limit, if_none_match)
-        now, poll_after = clock(), 0 if page.more else pace.poll_after(found.feature)
+        advised = max(pace.poll_after(found.feature), runtime.directions.poll_after(found.feature))
+        now, poll_after = clock(), 0 if page.more else advised
         etag, modified = str(page.cursor), last_modified(page.events[-1].at_ms if page.events else None, now)
         headers = _headers(found.feature, etag, modified, poll_after)
         if not_modified(etag, modified, if_none_match, request.headers.get("if-modified-since"), now):

@@ -10,7 +10,7 @@ from botocore.exceptions import NoRegionError
 from realtime.aws import parameter
 from realtime.bus_switch import ASK_SECONDS, SwitchedBus
 from realtime.features import FeaturesError
-from realtime.hub import Hub
+from realtime.hub import MAX_STREAMS, Hub
 from realtime.runtime import Runtime
 from services.sse.app import allow_origins, create_app
 from services.sse.server import Server
@@ -28,10 +28,18 @@ def main() -> None:
         sys.exit(f"error: {error}")
     except KeyError as missing:
         sys.exit(f"error: {missing} is not set: name the tables, or serve from memory with REALTIME_LOG=memory")
-    hub = Hub(runtime.log)
+    hub = Hub(runtime.log, most=_most(os.environ))
     app = create_app(runtime, hub, _bus(hub, runtime, os.environ))
     allow_origins(app, os.environ)
     Server(app, hub, chosen.host, chosen.port).run()
+
+
+def _most(env: Mapping[str, str]) -> int:
+    """How many streams the process may have at once."""
+    most = env.get("REALTIME_MAX_STREAMS", str(MAX_STREAMS))
+    if not (most.isascii() and most.isdigit() and int(most) > 0):
+        sys.exit(f"error: REALTIME_MAX_STREAMS is {most}: it must be a whole number of at least 1")
+    return int(most)
 
 
 def _bus(hub: Hub, runtime: Runtime, env: Mapping[str, str]) -> SwitchedBus | None:

@@ -21,6 +21,7 @@ from realtime.publish import Publisher
 from realtime.runtime import Runtime, origins
 from services.http import access, problems, publish
 from services.sse import stream
+from services.sse.directed import Usher
 
 if TYPE_CHECKING:
     from realtime.bus_switch import SwitchedBus
@@ -66,7 +67,7 @@ def assembled(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        work.extend(asyncio.ensure_future(part.run()) for part in (hub, bus) if part)
+        work.extend(asyncio.ensure_future(part.run()) for part in (hub, bus, Usher(hub, runtime.directions)) if part)
         yield
         for task in work:
             task.cancel()
@@ -81,7 +82,7 @@ def assembled(
 
     @app.get("/healthz")
     async def healthy() -> Response:
-        """200 while heartbeats, rotation and the bus run; else the process is to be replaced."""
+        """200 while heartbeats, rotation, the bus and the usher run; else the process is to be replaced."""
         return _status("a part of the service has stopped" if any(task.done() for task in work) else None, status="ok")
 
     @app.get("/readyz")

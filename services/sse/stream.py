@@ -13,6 +13,7 @@ from realtime import sse
 from realtime.cursor import Cursor
 from realtime.errors import Code, RealtimeError
 from realtime.features import Topic
+from realtime.frames import MAX_RECENT
 from realtime.hub import Hub, come_back
 from realtime.policy import Principal, check
 from realtime.runtime import Runtime
@@ -33,6 +34,9 @@ HEADERS = {
 
 _Ticket = Annotated[str | None, Query(description="a ticket of POST /tickets, instead of a header")]
 _After = Annotated[str | None, Query(description="the id to go on from; Last-Event-ID goes before it")]
+_Recent = Annotated[
+    int, Query(ge=0, le=MAX_RECENT, description="with how many of its newest events a topic begins for which no position is given")
+]
 _LastEventId = Annotated[str | None, Header(description="the id of the last event, as EventSource sends it")]
 
 
@@ -71,10 +75,11 @@ def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> 
         authorization: Authorization = None,
         ticket: _Ticket = None,
         after: _After = None,
+        recent: _Recent = 0,
         last_event_id: _LastEventId = None,
     ) -> Response:
         """The events of one topic, as they come. `id` is the cursor."""
-        return begin([topic], Asked(sent(authorization), ticket, *_cookie(request), last_event_id), after)
+        return begin([topic], Asked(sent(authorization), ticket, *_cookie(request), last_event_id), after, recent)
 
     @routes.get("/stream", response_class=Response)
     def several(
@@ -83,15 +88,17 @@ def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> 
         authorization: Authorization = None,
         ticket: _Ticket = None,
         after: _After = None,
+        recent: _Recent = 0,
         last_event_id: _LastEventId = None,
     ) -> Response:
-        """The events of several topics. `id` holds a cursor of each, in the order of the URL."""
-        return begin(topic, Asked(sent(authorization), ticket, *_cookie(request), last_event_id), after)
+        """The events of several topics. `id` holds a cursor of each, in the order of the URL; `*` stands for one that is not known."""
+        return begin(topic, Asked(sent(authorization), ticket, *_cookie(request), last_event_id), after, recent)
 
-    def begin(names: Sequence[str], asked: Asked, after: str | None) -> Response:
+    def begin(names: Sequence[str], asked: Asked, after: str | None, recent: int) -> Response:
         topics = _topics(runtime, names, manners.host)
         position = asked.last_event_id or after
-        cursors: list[Cursor | None] = [*sse.split(position, len(topics))] if position else [None] * len(topics)
+        cursors = sse.split(position, len(topics)) if position else [None] * len(topics)
+        runtime.directions.check((topic.feature for topic in topics), "sse")  # before a ticket is spent
         try:
             until = _admit(runtime, topics, asked)
         except RealtimeError as refusal:
@@ -100,7 +107,7 @@ def router(runtime: Runtime, hub: Hub, draining: Draining, manners: Manners) -> 
             return nothing_more()
         if all([manners.over(topic, cursor) for topic, cursor in zip(topics, cursors, strict=True)]):  # noqa: C419 - each is asked
             return nothing_more()
-        return EventStream(hub, draining, topics, cursors, until, manners.seconds(topics))
+        return EventStream(hub, draining, topics, cursors, until, manners.seconds(topics), recent)
 
     return routes
 
@@ -120,6 +127,7 @@ class EventStream(Response):
         after: Sequence[Cursor | None],
         until: float,
         seconds: float | None = None,
+        recent: int = 0,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -130,13 +138,14 @@ class EventStream(Response):
         self._after = after
         self._until = until
         self._seconds = seconds
+        self._recent = recent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._draining.now:  # not an error: EventSource would stop for good
             await self._elsewhere(scope, receive, send)
             return
         try:
-            begin = await self._hub.begin(self._topics, self._after)
+            begin = await self._hub.begin(self._topics, self._after, self._recent)
         except RealtimeError as refusal:
             await problem(refusal)(scope, receive, send)
             return

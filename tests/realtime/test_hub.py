@@ -88,10 +88,10 @@ class World:
             self.hub.hear(to.name, made)
         return made
 
-    async def reader(self, *topics: Topic, after: Cursor | None = None) -> Stream:
+    async def reader(self, *topics: Topic, after: Cursor | None = None, recent: int = 0) -> Stream:
         reader = Stream()
         topics = topics or (NEWS,)
-        await self.hub.stream(reader, topics, await self.hub.begin(topics, [after] * len(topics)))
+        await self.hub.stream(reader, topics, await self.hub.begin(topics, [after] * len(topics), recent))
         return reader
 
 
@@ -125,6 +125,59 @@ async def test_reader_without_cursor_begins_at_the_end(world: World) -> None:
     world.append(1, 2, to=PRICE)
     assert (await world.reader()).raw == b""
     assert (await world.reader(PRICE)).data == [2]
+
+
+@pytest.mark.parametrize(("recent", "seen"), [(1, [6]), (3, [4, 5, 6]), (100, [1, 2, 3, 4, 5, 6])])
+def test_reader_can_begin_with_the_newest(recent: int, seen: list[int]) -> None:
+    """As many as he asks for, or all there are, from memory or the log; and then what follows."""
+
+    async def test(world: World) -> None:
+        world.append(1, 2)
+        world.append(3)
+        other = await world.reader()
+        world.append(4, 5)
+        world.append(6)
+        readers = [await world.reader(recent=recent), await world.reader(NEWS, ALERTS, recent=recent)]
+        world.append(7)
+        assert [reader.data for reader in readers] == [[*seen, 7]] * 2
+        assert other.data == [4, 5, 6, 7]
+
+    in_loop(test)()
+
+
+@in_loop
+async def test_newest_of_a_topic_with_few_events(world: World) -> None:
+    """None at all, or an event that has expired, or the newest alone where only that is kept: no error, and no reset."""
+    world.append(1, 2, to=PRICE)
+    reader = await world.reader(NEWS, PRICE, recent=5)
+    world.append("first")
+    assert (reader.data, reader.kinds) == ([2, "first"], ["note", "note"])
+
+
+@in_loop
+async def test_newest_events_in_memory_cost_no_read(world: World) -> None:
+    """A busy topic's newest events are there."""
+    await world.reader()
+    world.append(*range(20))
+    world.log.recent = None  # type: ignore[method-assign, assignment] # whoever asks it fails
+    assert (await world.reader(recent=20)).data == [*range(20)]
+    assert world.reads == 0
+
+
+@in_loop
+async def test_newest_events_are_looked_for_once(world: World) -> None:
+    """Visitors who come in the same moment share the read."""
+    world.append(*range(20))
+    reads, recent = [], world.log.recent
+
+    def counted(*place: Any, **how: Any) -> Page:
+        reads.append(place)
+        return recent(*place, **how)
+
+    world.log.recent = counted  # type: ignore[method-assign]
+    begins = await asyncio.gather(*(world.hub.begin((NEWS,), [None], 5) for _ in range(50)))
+    assert {str(begin).partition("-")[2] for (begin,) in begins} == {"15"}
+    assert len(reads) == 1
 
 
 @in_loop
@@ -365,6 +418,30 @@ async def test_drain_sends_everybody_elsewhere(world: World) -> None:
     await world.hub.drain(0.5)
     assert time.monotonic() - started < 2
     assert all(reader.kinds == ["reconnect"] and not reader.open for reader in readers)
+
+
+@in_loop
+async def test_readers_of_a_feature_are_dismissed(world: World) -> None:
+    """Those who read anything of it, over the time given and not at once; the others stay."""
+    gone = [await world.reader() for _ in range(3)] + [await world.reader(NEWS, ALERTS)]
+    stays, began = await world.reader(ALERTS), time.monotonic()
+    await world.hub.dismiss(["news"], 0.2)
+    assert [reader.kinds for reader in gone] == [["reconnect"]] * 4
+    assert (stays.open, world.hub.readers) == (True, 1)
+    assert time.monotonic() - began > 0.15
+
+
+@in_loop
+async def test_process_has_a_most_of_streams(world: World) -> None:
+    """Whoever comes then is told when to come back, before his stream begins; one that ends makes room."""
+    hub = Hub(world.log, most=1)
+    reader = Stream()
+    await hub.stream(reader, (NEWS,), await hub.begin((NEWS,), [None]))
+    with pytest.raises(RealtimeError) as refused:
+        await hub.begin((NEWS,), [None])
+    assert (refused.value.code, refused.value.retry_after) == (Code.UNAVAILABLE, 5)
+    hub.leave(reader)
+    await hub.begin((NEWS,), [None])
 
 
 def test_heartbeats_come_in_time_whoever_leaves(monkeypatch: pytest.MonkeyPatch) -> None:

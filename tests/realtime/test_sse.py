@@ -44,6 +44,12 @@ def test_id_brings_all_cursors_back(cursors: list[Cursor]) -> None:
     assert sse.split(sse.join(cursors), len(cursors)) == cursors
 
 
+def test_star_is_a_topic_without_a_cursor() -> None:
+    """In any place, also alone."""
+    assert sse.split("e1-1.*.e3-3", 3) == [Cursor("e1", 1), None, Cursor("e3", 3)]
+    assert sse.split("*", 1) == [None]
+
+
 @pytest.mark.parametrize("id", ["", "e1", "e1-1.e2-2.e3-3", "e1-1.", "e1-1.\x00-2", "e1-1 e2-2"])
 def test_other_ids_are_refused(id: str) -> None:
     """Of another stream, or made up."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from realtime.direct import KNOWN_SECONDS, Direction
 from realtime.errors import RealtimeError
 from realtime.features import Limits
 from realtime.frames import FRAME_BYTES
@@ -238,6 +239,43 @@ def test_ping_about_a_wrong_topic_is_answered_for_the_others(world: World) -> No
         ("unknown_topic", "gone"),
         ("invalid_cursor", "chat/x"),
     ]
+
+
+def test_directed_topic_is_refused(world: World) -> None:
+    """With how long it holds and how often to poll; it is no offence, and topics of other features are served."""
+    world.directed.put("orders", Direction("polling", 10, world.clock() + 100))
+    world.connect("ann")
+    for _ in range(30):
+        world.clock.now += 1
+        answer = world.subscribe("ann", "orders/ann")
+    assert (answer["code"], answer["topic"], answer["poll_after"], answer["features"]) == ("unavailable", "orders/ann", 10, ["orders"])
+    assert 70 <= answer["retry_after"] <= 105
+    assert world.subscribe("ann", LOBBY)["action"] == "subscribed"
+    assert world.connections.admit("ann").subscriptions == {f"{LOBBY}#0"}  # type: ignore[union-attr]
+
+
+def test_ping_ends_the_subscription_of_a_directed_topic(world: World) -> None:
+    """The frame of a refused subscribe comes before the pong, whether the ping asks about the topic or not; pushes end."""
+    for name in ("ann", "bob"):
+        world.subscribe(world.connect(name), f"orders/{name}")
+        world.subscribe(name, LOBBY)
+    world.directed.put("orders", Direction("sse", 10, world.clock() + 100))
+    world.clock.now += KNOWN_SECONDS
+    assert world.say("ann", action="ping", cursors={"orders/ann": "0-0", LOBBY: "0-0"}) == {"action": "pong", "heads": {}}
+    world.say("bob", action="ping")
+    for name in ("ann", "bob"):
+        (told,) = world.wire.sent[name]
+        assert (told["action"], told["code"], told["topic"], told["poll_after"]) == ("error", "unavailable", f"orders/{name}", 10)
+        assert world.connections.admit(name).subscriptions == {f"{LOBBY}#0"}  # type: ignore[union-attr]
+    assert set(world.rows.subscribers) == {f"{LOBBY}#0"}  # type: ignore[attr-defined]
+
+
+def test_topic_is_served_again_after_its_direction(world: World) -> None:
+    """By itself: the client asks again when it was told to."""
+    world.directed.put("orders", Direction("polling", 10, world.clock() + 100))
+    assert world.subscribe(world.connect("ann"), "orders/ann")["code"] == "unavailable"
+    world.clock.now += 100
+    assert world.subscribe("ann", "orders/ann")["action"] == "subscribed"
 
 
 def test_ping_moves_a_subscription_to_its_new_shard(world: World) -> None:

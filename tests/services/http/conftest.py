@@ -10,9 +10,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from local.process import Child, free_port, port_is_free, stop
+from realtime.direct import Directions
 from realtime.features import Features
 from realtime.log import Log
-from realtime.memory import MemoryCounters, MemoryStore, MemoryTickets
+from realtime.memory import MemoryCounters, MemoryDirections, MemoryStore, MemoryTickets
 from realtime.publish import Publisher
 from realtime.rate import RateLimit
 from realtime.runtime import Runtime
@@ -27,11 +28,18 @@ Token = Callable[..., dict[str, str]]
 
 
 @pytest.fixture
-def runtime(features: Features, clock: Clock) -> Runtime:
+def directed() -> MemoryDirections:
+    """What an operator directs."""
+    return MemoryDirections()
+
+
+@pytest.fixture
+def runtime(features: Features, clock: Clock, directed: MemoryDirections) -> Runtime:
     log = Log(MemoryStore(), clock=clock, sleep=clock.sleep)
     publisher = Publisher(features, log, RateLimit(MemoryCounters(), clock))
     sessions = Sessions(lambda: SECRET, ["https://shop.example"])
-    return Runtime(features, log, publisher, Tickets(MemoryTickets(), clock), sessions, SecretVerifier(lambda: SECRET))
+    tickets, directions = Tickets(MemoryTickets(), clock), Directions(directed, clock)
+    return Runtime(features, log, publisher, tickets, sessions, SecretVerifier(lambda: SECRET), directions)
 
 
 @pytest.fixture

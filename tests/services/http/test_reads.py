@@ -5,7 +5,10 @@ from collections.abc import Callable
 import pytest
 from starlette.testclient import TestClient
 
-from tests.helpers import Clock
+from realtime.direct import Direction
+from realtime.memory import MemoryDirections
+from realtime.runtime import Runtime
+from tests.helpers import Clock, event
 from tests.services.http.conftest import Token
 
 Publish = Callable[..., dict[str, object]]
@@ -40,6 +43,17 @@ def test_known_etag_is_304_without_a_body(client: TestClient, publish: Publish) 
     assert answer.headers["etag"] == etag
     assert answer.headers["poll-after"] == "5"
     assert answer.headers["cache-control"] == "public, max-age=0, s-maxage=5"
+
+
+def test_directed_feature_is_polled_as_the_operator_says(
+    client: TestClient, runtime: Runtime, directed: MemoryDirections, clock: Clock, bearer: Token
+) -> None:
+    """No more often than that, by whatever transport is named; a page that is not the last is still followed at once."""
+    directed.put("chat", Direction("sse", 25, clock() + 600))
+    last = runtime.log.append(runtime.features.topic("chat/lobby"), [event(1), event(2)])[-1]
+    answer = client.get("/topics/chat/lobby", headers=bearer())
+    assert (answer.json()["poll_after"], answer.headers["poll-after"]) == (25, "25")
+    assert client.get(f"/topics/chat/lobby?after={last.epoch}-0&limit=1", headers=bearer()).headers["poll-after"] == "0"
 
 
 def test_unquoted_etag_gets_the_full_answer(client: TestClient, publish: Publish) -> None:

@@ -15,12 +15,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from realtime.cursor import Cursor
+from realtime.direct import Directions
 from realtime.errors import RealtimeError
 from realtime.event import Event
 from realtime.features import Features, Topic
 from realtime.hub import Hub, Reader
 from realtime.log import Log
-from realtime.memory import MemoryCounters, MemoryStore, MemoryTickets
+from realtime.memory import MemoryCounters, MemoryDirections, MemoryStore, MemoryTickets
 from realtime.policy import Principal
 from realtime.publish import Publisher
 from realtime.rate import RateLimit
@@ -45,8 +46,11 @@ class FakeHub:
     asked: list[tuple[list[str], list[Cursor], float]] = field(default_factory=list)
     heard: list[Event] = field(default_factory=list)
     refusal: RealtimeError | None = None
+    recent: int | None = None
+    feeds: dict[str, Topic] = field(default_factory=dict)
 
-    async def begin(self, topics: Sequence[Topic], after: Sequence[Cursor | None]) -> list[Cursor]:
+    async def begin(self, topics: Sequence[Topic], after: Sequence[Cursor | None], recent: int = 0) -> list[Cursor]:
+        self.recent = recent
         if self.refusal:
             raise self.refusal
         return [cursor or Cursor("begin", 0) for cursor in after]
@@ -121,11 +125,18 @@ def principal(sub: str = "ann") -> Principal:
 
 
 @pytest.fixture
-def runtime(features: Features) -> Runtime:
+def directed() -> MemoryDirections:
+    """What an operator directs."""
+    return MemoryDirections()
+
+
+@pytest.fixture
+def runtime(features: Features, directed: MemoryDirections) -> Runtime:
     log = Log(MemoryStore())
     publisher = Publisher(features, log, RateLimit(MemoryCounters()))
     sessions = Sessions(lambda: SECRET, [ORIGIN])
-    return Runtime(features, log, publisher, Tickets(MemoryTickets()), sessions, SecretVerifier(lambda: SECRET))
+    verifier = SecretVerifier(lambda: SECRET)
+    return Runtime(features, log, publisher, Tickets(MemoryTickets()), sessions, verifier, Directions(directed))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -51,6 +52,17 @@ def test_published_event_arrives(service: tuple[Child, int]) -> None:
     back = Client(port, STREAM, bearer() | {"Last-Event-ID": first}).until(b'"two"')
     assert f"id: {second}\n".encode() in back
     assert b'"one"' not in back
+
+
+@pytest.mark.parametrize("most", ["0", "many"])
+def test_wrong_number_of_streams_is_said_at_start(tmp_path: Path, most: str) -> None:
+    """In a sentence."""
+    environment = os.environ | {"REALTIME_LOG": "memory", "REALTIME_MAX_STREAMS": most}
+    features = tmp_path / "features.toml"
+    features.write_text('[features.alerts]\npattern = "sse"\nlatency = "1s"\n')
+    command = [sys.executable, "-m", "services.sse", "--features", str(features)]
+    ended = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (1, f"error: REALTIME_MAX_STREAMS is {most}: it must be a whole number of at least 1\n")
 
 
 def test_sigterm_sends_open_streams_elsewhere_and_ends(service: tuple[Child, int]) -> None:

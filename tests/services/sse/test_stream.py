@@ -120,6 +120,21 @@ def test_last_event_id_goes_before_after(served: Served) -> None:
     assert granted(served, f"{ALERTS}?after=a-1", bearer() | {"Last-Event-ID": ""})[1] == [Cursor("a", 1)]
 
 
+def test_topic_without_a_cursor_is_a_star(served: Served) -> None:
+    """Where others of the stream have one: it begins as without a position, and the client is told where."""
+    client = Client(served.port, f"{BOTH}&after=a-1.*", bearer())
+    assert b"\n\nid: a-1.begin-0\n\n" in client.until(FIRST)
+    assert granted(served, f"{BOTH}&after=a-1.*", bearer() | {"Last-Event-ID": "*.b-2"})[1] == [Cursor("begin", 0), Cursor("b", 2)]
+
+
+def test_stream_can_begin_with_the_newest(served: Served) -> None:
+    """`recent` is for a first look; the hub is told how many."""
+    granted(served, f"{ALERTS}?recent=100", bearer())
+    assert served.hub.recent == 100
+    granted(served, BOTH, bearer())
+    assert served.hub.recent == 0
+
+
 def test_ticket_admits_once_to_its_topics(served: Served, runtime: Runtime) -> None:
     """Also to a part of them; a spent one is 401, after which our clients get a new one."""
     ticket = runtime.tickets.issue("sse", ("alerts", "chat/lobby"), principal())
@@ -165,6 +180,9 @@ def test_session_from_a_foreign_page_is_refused(served: Served, runtime: Runtime
         (f"{ALERTS}?after=nonsense", bearer(), 400, "invalid_cursor"),
         (f"{ALERTS}?after=a-1.b-2", bearer(), 400, "invalid_cursor"),
         (f"{BOTH}&after=a-1", bearer(), 400, "invalid_cursor"),
+        (f"{BOTH}&after=a-1.**", bearer(), 400, "invalid_cursor"),
+        (f"{ALERTS}?recent=101", bearer(), 400, "invalid"),
+        (f"{ALERTS}?recent=-1", bearer(), 400, "invalid"),
         ("/stream?topic=alerts&topic=alerts", bearer(), 400, "invalid"),
         ("/stream", bearer(), 400, "invalid"),
         ("/stream?" + "&".join(f"topic=chat/{n}" for n in range(21)), bearer(), 400, "invalid"),
