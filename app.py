@@ -7,6 +7,7 @@ from stacks.core import CoreStack
 from stacks.network import NetworkStack
 from stacks.polling import PollingStack
 from stacks.pubsub import PubSubStack
+from stacks.shop import ShopStack
 from stacks.sse_lambda import SseLambdaStack
 from stacks.sse_service import SseServiceStack
 from stacks.websocket import WebSocketStack
@@ -27,5 +28,7 @@ with plain_errors():
     streams = config.when(SseLambdaStack, "sse", "fallback", host="lambda")(
         app, "SseLambdaStack", core=core, description="Streams from Lambda"
     )
+    ways = {"polling": polling, "websocket": websocket, "sse": sse, "streams": streams}
+    shop = config.demo(ShopStack)(app, "ShopStack", core=core, **ways, description="The demo page and its figures job")
 
     app.synth()

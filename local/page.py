@@ -1,10 +1,10 @@
-"""The page's server: web/ and, on the same origin, the front door, as a CloudFront distribution would put them."""
+"""The page's server: its files and, on the same origin, the front door and the streams, as ShopStack's distribution puts them."""
 
 import argparse
 import json
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,32 +13,33 @@ import httpx2
 import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
-from local.guests import Guests
+from local.guests import sign_in
 from local.hubs import targets
-from local.places import ROOT
+from realtime.client_json import described
 from realtime.errors import Code, RealtimeError
-from realtime.features import ANSWERS
+from realtime.features import ANSWERS, Feature, load
 from services.http.problems import problem
+from stacks.assets import FEATURES
+from stacks.parts.page import content_policy, files
 
 _OURS_ALONE = frozenset(  # of one connection, or set anew by this server
     ["host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "content-length", "accept-encoding", "date", "server"]
 )
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self' ws://localhost:*; "
-_POLICY += "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-
-class Fresh(StaticFiles):
-    """Static files that a browser asks for again each time, so that an edit is seen; scripts and styles are our own files only."""
-
-    def file_response(self, *place: Any, **how: Any) -> Response:
-        response = super().file_response(*place, **how)
-        response.headers.update({"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY})
-        return response
+_HEADERS = {
+    "Cache-Control": "no-cache",  # a browser asks again each time, so that an edit is seen
+    "Content-Security-Policy": content_policy("ws://localhost:*"),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_HOSTS = ["localhost", "127.0.0.1"]
+"""By no other name: a page of elsewhere, whose name is made to lead here (DNS rebinding), would be of our own origin."""
 
 
 class Deployment:
@@ -58,9 +59,17 @@ class Deployment:
         return self._endpoint("streams")
 
     @property
-    def answers(self) -> bool:
-        """Whether there are answers."""
-        return self.streams is not None and ANSWERS in self._state().get("on_lambda", [])
+    def facts(self) -> dict[str, object]:
+        """The content of client.json."""
+        function = "" if self.streams else None
+        known = described(self._features(), http="", websocket=self.websocket, service="" if self.hub else None, function=function)
+        answers = self.streams is not None and ANSWERS in self._state().get("on_lambda", [])
+        return known | ({"answers": True} if answers else {})
+
+    def _features(self) -> Mapping[str, Feature]:
+        """Those that are deployed, which need not be those of the file by now."""
+        file = self._folder / FEATURES
+        return load(file) if file.exists() else {}
 
     def of_stream(self, topic: str) -> str | None:
         """The URL of what streams a topic."""
@@ -86,7 +95,7 @@ class Deployment:
 
 
 def create_app(upstream: str, deployment: Deployment, signing_secret: str | None = None) -> Starlette:
-    """Serve web/ and what it needs to know, sign guests in, and pass the rest on: streams to a hub, others to `upstream`."""
+    """Serve the page and what it needs to know, sign guests in, and pass the rest on: streams to a hub, others to `upstream`."""
     limits = httpx2.Limits(max_connections=1_000)
     client = httpx2.AsyncClient(timeout=httpx2.Timeout(15, read=60), limits=limits, headers={"accept-encoding": "identity"})
 
@@ -119,13 +128,18 @@ def create_app(upstream: str, deployment: Deployment, signing_secret: str | None
         return response
 
     async def client_facts(_: Request) -> Response:
-        facts = {"websocket": deployment.websocket, "stream": "/" if deployment.hub else None, "answers": deployment.answers}
-        return JSONResponse({name: fact for name, fact in facts.items() if fact}, headers={"Cache-Control": "no-store"})
+        guests = {"guests": True} if signing_secret else {}
+        return JSONResponse(deployment.facts | guests, headers={"Cache-Control": "no-store"})
 
-    own = [Route("/client.json", client_facts), Route("/guests", Guests(signing_secret).sign_in, methods=["POST"])]
+    async def file(request: Request) -> Response:
+        found = files().get(request.path_params["path"] or "index.html")
+        return FileResponse(found, headers=_HEADERS) if found else problem(RealtimeError(Code.NOT_FOUND, "the page has no such file"))
+
+    own = [Route("/client.json", client_facts), Route("/guests", sign_in(signing_secret), methods=["POST"])]
     paths = ("/topics/{rest:path}", "/stream", "/tickets", "/sessions", "/answers", "/answers/{id}")
     passed_on = [Route(path, forward, methods=["GET", "HEAD", "POST", "DELETE"]) for path in paths]
-    return Starlette(routes=[*own, *passed_on, Mount("/", Fresh(directory=ROOT / "web", html=True))], lifespan=lifespan)
+    trusted = Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS, www_redirect=False)
+    return Starlette(routes=[*own, *passed_on, Route("/{path:path}", file)], middleware=[trusted], lifespan=lifespan)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from functions.shop.day import FIGURES
 from local import deploy, endpoint, valkey
 from local.assembly import LeftOut
 from local.hubs import targets
@@ -23,12 +24,12 @@ from local.places import ROOT, LocalError, Places
 from local.process import Child, Process, free_port, port_is_free, stop
 from local.progress import console, step
 from realtime.features import Features, FeaturesError, load
+from stacks.assets import FEATURES
 
 Outputs = dict[str, dict[str, str]]
 
 DETACHED_SECONDS = 600
 SSE, SSE_LAMBDA = "SseServiceStack", "SseLambdaStack"
-FIGURES = "metrics"  # the feature that the page and the orders job are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def _start(places: Places, wanted: Wanted, features: Features, children: list[Ch
         children[-1].wait_until(lambda: endpoint.ready(places))
     broker = _broker(places, wanted, features, children)
     outputs, left_out = deploy.deploy(places, deploy.Chosen(wanted.features_file, wanted.bus, broker), first=True)
+    (places.folder / FEATURES).write_text(features.encode())
     _tell(left_out)
     streams = free_port() if SSE_LAMBDA in outputs else None
     with step("starting the page and the jobs"):
@@ -219,6 +221,7 @@ def _redeploy(places: Places, wanted: Wanted, features: Features) -> None:
     running = Places(places.folder, state["endpoint_port"], state["page_port"])
     deploy.prepare()
     outputs, left_out = deploy.deploy(running, deploy.Chosen(wanted.features_file, wanted.bus, state.get("valkey")), first=False)
+    (running.folder / FEATURES).write_text(features.encode())
     _tell(left_out)
     changed = {"endpoints": _endpoints(running, outputs, state.get("streams")), "outputs": outputs, "on_lambda": _on_lambda(features)}
     running.save({**state, **changed, "left_out": [asdict(left) for left in left_out]})

@@ -49,6 +49,7 @@ ASSETS = {
     ),
     "sse": Asset("sse", ("realtime", "services/__init__.py", *_FROM_HTTP, "services/sse")),
     "sse-lambda": Asset("sse-lambda", ("realtime", "services/__init__.py", *_FROM_HTTP, "services/sse", "services/sse/run.sh")),
+    "shop": Asset("websocket", ("realtime", "functions/__init__.py", "functions/shop", "functions/shop/cdnow.csv")),
     "relay": Asset("relay", ("realtime", "functions/__init__.py", "functions/relay")),
 }
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 from constructs import Construct, Node
 
+from functions.shop.day import FIGURES
 from realtime.features import Feature, Features, FeaturesError, Pattern, load
 from stacks.assets import AssetError
 
@@ -31,6 +32,7 @@ class Config:
     CloudFront; empty for none. `lambda_endpoint`: the way to the streaming function, regional or function-url.
     `web_adapter`: version of the public layer that streams for it, or the ARN of another. `reserved_concurrency`: how many
     streams and answers it may have open; None: as many as the account has left. `model`: who writes answers, by its id.
+    `shop`: whether the demo is deployed. `shop_guests`: whether its page gives tokens to whoever asks.
     """
 
     features: Features
@@ -47,6 +49,8 @@ class Config:
     web_adapter: str
     reserved_concurrency: int | None
     model: str
+    shop: bool
+    shop_guests: bool
 
     @classmethod
     def of(cls, scope: Construct) -> "Config":
@@ -54,21 +58,24 @@ class Config:
         node = scope.node
         features = load(Path(_text(node, "features", "features.toml")))
         features.check_schemas()
+        oidc, certificate = _oidc(node), _certificate(node)
         return cls(
             features=features,
             python=_text(node, "realtime:lambda-python", "3.14"),
             architecture=_one_of(node, "realtime:lambda-architecture", ("arm64", "x86_64")),
             wheels=_one_of(node, "realtime:lambda-wheels", ("linux", "native")),
             origins=tuple(o.strip() for o in _text(node, "realtime:origins", "*").split(",") if o.strip()),
-            oidc=_oidc(node),
+            oidc=oidc,
             posts_per_second=_number(node, "realtime:posts-per-second", 5_000, least=100),
             make_log_role=_one_of(node, "realtime:api-log-role", ("create", "existing")) == "create",
             cache=_one_of(node, "realtime:cache", ("serverless", "node")),
-            certificate=_certificate(node),
+            certificate=certificate,
             lambda_endpoint=_endpoint(node),
             web_adapter=_adapter(node),
             reserved_concurrency=_concurrency(node),
             model=_model(node),
+            shop=_shop(node, features, certificate),
+            shop_guests=_shop_guests(node, oidc),
         )
 
     def served(self, *patterns: Pattern, host: Host | None = None) -> dict[str, Feature]:
@@ -80,7 +87,15 @@ class Config:
 
         So a stack may be handed one that is None: by then it is not made either, which types cannot say.
         """
-        return stack if self.served(*patterns, host=host) else lambda *_, **__: None
+        return stack if self.served(*patterns, host=host) else _nothing
+
+    def demo(self, stack: Callable[..., S]) -> Callable[..., S | None]:
+        """The stack's class if the shop is wanted."""
+        return stack if self.shop else _nothing
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """What makes no stack."""
 
 
 @contextmanager
@@ -146,6 +161,23 @@ def _concurrency(node: Node) -> int | None:
 def _model(node: Node) -> str:
     told = "is not a model's id; write one of Bedrock, as in amazon.nova-micro-v1:0, or ngram"
     return _matching(node, "realtime:model", "amazon.nova-micro-v1:0", r"ngram|[a-z0-9-]+(\.[A-Za-z0-9:_-]+)+", told)
+
+
+def _shop(node: Node, features: Features, certificate: str) -> bool:
+    """The demo is about the figures of its job: a features file without them has no shop."""
+    wanted = _one_of(node, "realtime:shop", ("on", "off")) == "on" and FIGURES in features
+    if wanted and certificate:
+        raise ConfigError("context realtime:certificate: the shop's one domain needs the internal load balancer: write realtime:shop=off")
+    return wanted
+
+
+def _shop_guests(node: Node, oidc: dict[str, str]) -> bool:
+    on = _one_of(node, "realtime:shop-guests", ("off", "on")) == "on"
+    if on and oidc:
+        raise ConfigError(
+            "context realtime:shop-guests: guests' tokens are of the stack's own secret, and the issuer's are taken: write off"
+        )
+    return on
 
 
 def _oidc(node: Node) -> dict[str, str]:

@@ -12,9 +12,7 @@ from constructs import Construct
 from stacks.core import REQUEST_HEADERS, RESPONSE_HEADERS, CoreStack
 from stacks.parts.function import Function
 from stacks.parts.nag import accept
-
-MAX_SHARED_SECONDS = 3600
-"""However long the origin says, an edge asks again after an hour."""
+from stacks.parts.shared_polling import SharedPolling, public_paths
 
 
 class PollingStack(Stack):
@@ -43,6 +41,7 @@ class PollingStack(Stack):
             environment=self._core.function_environment(),
         )
         self._core.log.grant(function, "dynamodb:GetItem", "dynamodb:Query")
+        self._core.access.grant(function, "dynamodb:GetItem")  # directions of features
         self._core.secret.grant_read(function)
         integration = HttpLambdaIntegration("ReadsIntegration", function)
         for method in (apigateway.HttpMethod.GET, apigateway.HttpMethod.HEAD):
@@ -69,7 +68,7 @@ class PollingStack(Stack):
         shared = cloudfront.BehaviorOptions(
             origin=origin,
             allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
-            cache_policy=self._cache_policy(),
+            cache_policy=SharedPolling(self, "SharedPolling"),
             origin_request_policy=cloudfront.OriginRequestPolicy.CORS_S3_ORIGIN,  # Origin and what a preflight asks, for the API to answer
             response_headers_policy=self._cors_policy(),
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
@@ -79,7 +78,7 @@ class PollingStack(Stack):
             "Edge",
             comment="Shared polling of public topics",
             default_behavior=through,
-            additional_behaviors={"/topics/*/events": through} | dict.fromkeys(self._public_paths(), shared),
+            additional_behaviors={"/topics/*/events": through} | dict.fromkeys(public_paths(self._core.config.features), shared),
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
             error_responses=[cloudfront.ErrorResponse(http_status=status, ttl=Duration.seconds(0)) for status in (404, 500, 502, 503, 504)],
         )
@@ -92,24 +91,6 @@ class PollingStack(Stack):
         )
         accept(distribution, "CFR4", "it has CloudFront's own certificate, whose domain fixes the protocol: bring a domain to change it")
         return distribution
-
-    def _public_paths(self) -> list[str]:
-        return [f"/topics/{name}{'/*' if f.rooms else ''}" for name, f in self._core.config.features.items() if f.public]
-
-    def _cache_policy(self) -> cloudfront.CachePolicy:
-        return cloudfront.CachePolicy(
-            self,
-            "SharedPolling",
-            comment="Keep an answer as long as the origin's s-maxage says",
-            min_ttl=Duration.seconds(0),
-            default_ttl=Duration.seconds(0),
-            max_ttl=Duration.seconds(MAX_SHARED_SECONDS),
-            query_string_behavior=cloudfront.CacheQueryStringBehavior.allow_list("after", "limit"),
-            cookie_behavior=cloudfront.CacheCookieBehavior.none(),
-            header_behavior=cloudfront.CacheHeaderBehavior.none(),
-            enable_accept_encoding_gzip=True,
-            enable_accept_encoding_brotli=True,
-        )
 
     def _cors_policy(self) -> cloudfront.ResponseHeadersPolicy:
         """CORS is answered at the edge, so that one cached copy serves every origin."""

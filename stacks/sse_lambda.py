@@ -49,7 +49,8 @@ class SseLambdaStack(Stack):
         self._function = self._streaming_function()
         self._grant()
         self._alarm()
-        CfnOutput(self, "SseLambdaUrl", value=self._way_in(), description="GET /topics/{topic}/stream, /stream?topic=; POST /answers")
+        self.url = self._way_in()
+        CfnOutput(self, "SseLambdaUrl", value=self.url, description="GET /topics/{topic}/stream, /stream?topic=; POST /answers")
         CfnOutput(self, "SseLambdaFunction", value=self._function.function_name, description="The function that streams")
 
     def _longest_life(self) -> int:
@@ -82,7 +83,7 @@ class SseLambdaStack(Stack):
 
     def _grant(self) -> None:
         self._core.log.grant(self._function, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-        self._core.access.grant(self._function, "dynamodb:DeleteItem")  # tickets that are spent
+        self._core.access.grant(self._function, "dynamodb:GetItem", "dynamodb:DeleteItem")  # directions of features; tickets that are spent
         self._core.secret.grant_read(self._function)
         if self._answers:
             self._core.log.grant(self._function, "dynamodb:PutItem", "dynamodb:BatchWriteItem")

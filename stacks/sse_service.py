@@ -65,10 +65,12 @@ class SseServiceStack(Stack):
             raise ConfigError("DEREGISTRATION_SECONDS: a task is stopped before its connections have rotated")
         self._certificate = core.config.certificate
         self._balancer = self._load_balancer()
+        self.origin = None if self._certificate else self._vpc_origin()
+        """The hubs, for a distribution; with a certificate the load balancer is public, and its domain is not known here."""
         LoadBalancerLog(self, "AccessLogs", self._balancer)
         self._service = self._hubs()
         self._scale(self._target())
-        url = f"https://{self._balancer.load_balancer_dns_name if self._certificate else self._edge().distribution_domain_name}"
+        url = f"https://{self._edge(self.origin).distribution_domain_name if self.origin else self._balancer.load_balancer_dns_name}"
         CfnOutput(
             self, "SseUrl", value=url, description="GET /topics/{topic}/stream, /stream?topic=; with a certificate: its domain's CNAME"
         )
@@ -178,7 +180,9 @@ class SseServiceStack(Stack):
         self._core.log.grant(
             role, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:BatchWriteItem"
         )
-        self._core.access.grant(role, "dynamodb:UpdateItem", "dynamodb:DeleteItem")  # counters of publishers; tickets that are spent
+        self._core.access.grant(  # directions of features; counters of publishers; tickets that are spent
+            role, "dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"
+        )
         bus = self.format_arn(service="ssm", resource="parameter", resource_name=self._network.bus_parameter.lstrip("/"))
         for action, arn in (("secretsmanager:GetSecretValue", self._core.secret.secret_arn), ("ssm:GetParameter", bus)):
             role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[arn]))
@@ -211,12 +215,14 @@ class SseServiceStack(Stack):
             },
         )
 
-    def _edge(self) -> StreamingEdge:
-        origin = origins.VpcOrigin.with_application_load_balancer(
+    def _vpc_origin(self) -> cloudfront.IOrigin:
+        return origins.VpcOrigin.with_application_load_balancer(
             self._balancer,
             protocol_policy=cloudfront.OriginProtocolPolicy.HTTP_ONLY,  # within the VPC, where nobody else is
             read_timeout=above_heartbeat("CloudFront's read time-out", IDLE_SECONDS),
         )
+
+    def _edge(self, origin: cloudfront.IOrigin) -> StreamingEdge:
         return StreamingEdge(
             self,
             "Edge",

@@ -55,6 +55,7 @@ class WebSocketStack(Stack):
             self, "Api", description="Two-way traffic of the WebSocket pattern", ip_address_type=apigateway.IpAddressType.DUAL_STACK
         )
         self._stage = self._deployed()
+        self.url = self._stage.url
         self._routes()
         self._broadcaster()
         CfnOutput(self, "WebSocketUrl", value=self._stage.url, description="Connect with ?ticket= from POST /tickets of the front door")
@@ -88,7 +89,7 @@ class WebSocketStack(Stack):
             messages, "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:BatchWriteItem"
         )
         self._connections.grant(messages, "dynamodb:GetItem", "dynamodb:PutItem")
-        self._core.access.grant(messages, "dynamodb:UpdateItem")
+        self._core.access.grant(messages, "dynamodb:GetItem", "dynamodb:UpdateItem")  # directions of features; counters of publishers
         self._core.secret.grant_read(messages)
         integration = WebSocketLambdaIntegration("MessagesIntegration", messages)
         self._api.add_route("$connect", integration=integration, authorizer=self._authorizer())

@@ -20,6 +20,7 @@ import httpx2
 import psutil
 import pytest
 
+from functions.shop.day import publications
 from local import deploy, endpoint, supervisor
 from local.places import LocalError, Places
 from local.process import Process, free_port, port_is_free
@@ -30,6 +31,7 @@ MINUTES = 60
 EXTRA = '\n[features.news]\npattern = "polling"\nlatency = "10s"\naccess = { read = "public", publish = "service" }\n'
 EXTRA += '\n[features.notes]\npattern = "polling"\nlatency = "10s"\n'
 LEFT_OUT = {"ApiGatewayV2", "ApplicationAutoScaling", "CloudFront", "CloudWatch", "EC2", "ElastiCache"}
+LEFT_OUT |= {"Events", "CDKBucketDeployment", "Lambda", "S3"}  # of the shop, which the orders process and the page's server stand in for
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,17 @@ def test_page_shows_figures_that_come_from_the_lambda(local: Local) -> None:
         assert {"at", "orders", "cds", "revenue"} == set(figures["data"])
 
 
+def test_deployed_job_publishes_a_minute_once(local: Local, door: httpx2.Client) -> None:
+    """The function that EventBridge would invoke; the process does its work here, so only the orders of this minute are looked at."""
+    function = local.status["outputs"]["ShopStack"]["ShopFunction"]
+    for _ in range(2):
+        answer = endpoint.client(local.places, "lambda").invoke(FunctionName=function, Payload=json.dumps({"time": "1970-01-01T05:00:00Z"}))
+        assert "FunctionError" not in answer
+    told = [publication.data for publication in publications(300) if publication.topic == "orders"]
+    events = door.get("/topics/orders", params={"after": "0-0"}).json()["events"]
+    assert [event["data"] for event in events if event["data"] in told] == told
+
+
 def test_answer_comes_piece_by_piece(local: Local) -> None:
     """Page -> what stands in for Lambda and its adapter -> the function's own asset: each piece as it is written, no lump."""
     with httpx2.Client(base_url=local.places.page, timeout=30) as page:
@@ -186,7 +199,7 @@ def test_edit_is_redeployed_and_the_log_stays(local: Local, door: httpx2.Client)
     assert page["recovered"]
     local.up()
     log = (local.places.folder / "logs/cdk-deploy.log").read_text()
-    assert log.count("(no changes)") == 6
+    assert log.count("(no changes)") == 7
 
 
 def test_destroy_leaves_nothing(local: Local) -> None:

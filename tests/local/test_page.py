@@ -8,9 +8,13 @@ from starlette.testclient import TestClient
 
 from local.hubs import TARGETS
 from local.page import Deployment, create_app
+from realtime.features import load
 from realtime.tokens import SecretVerifier, issue
+from stacks.assets import FEATURES
 from tests.helpers import SECRET
 
+ROOT = Path(__file__).parents[2]
+HERE = "http://localhost"
 UPSTREAM = "http://localhost:9"  # where nothing listens
 WEBSOCKET = "ws://localhost:4566/_aws/execute-api/abc/live"
 
@@ -18,19 +22,22 @@ WEBSOCKET = "ws://localhost:4566/_aws/execute-api/abc/live"
 @pytest.fixture
 def page(tmp_path: Path) -> TestClient:
     (tmp_path / "state.json").write_text(json.dumps({"endpoints": {"websocket": WEBSOCKET}}))
-    return TestClient(create_app(UPSTREAM, Deployment(tmp_path), SECRET))
+    (tmp_path / FEATURES).write_text(load(ROOT / "features.toml").encode())
+    return TestClient(create_app(UPSTREAM, Deployment(tmp_path), SECRET), HERE)
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> TestClient:
     """A deployment without a chat."""
-    return TestClient(create_app(UPSTREAM, Deployment(tmp_path / "bare")))
+    return TestClient(create_app(UPSTREAM, Deployment(tmp_path / "bare")), HERE)
 
 
-def test_page_learns_where_the_chat_is(page: TestClient, bare: TestClient) -> None:
-    """Where there is none, there is no key: the card stays hidden."""
-    assert page.get("/client.json").json() == {"websocket": WEBSOCKET}
-    assert bare.get("/client.json").json() == {}
+def test_page_learns_what_is_deployed(page: TestClient, bare: TestClient) -> None:
+    """The features, where the chat is, whether there are guests; what is not deployed has no key."""
+    facts = page.get("/client.json").json()
+    assert (facts["http"], facts["websocket"], facts["guests"]) == ("", WEBSOCKET, True)
+    assert facts["features"]["orders"] == {"pattern": "fallback", "public": False, "keep": "all", "host": "service", "interval": 5.0}
+    assert bare.get("/client.json").json() == {"http": "", "features": {}}
 
 
 def test_page_learns_whether_there_are_streams(bare: TestClient, tmp_path: Path) -> None:
@@ -38,7 +45,13 @@ def test_page_learns_whether_there_are_streams(bare: TestClient, tmp_path: Path)
     assert bare.get("/topics/alerts/stream").status_code == 503
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / TARGETS).write_text("[9]")
-    assert bare.get("/client.json").json() == {"stream": "/"}
+    assert bare.get("/client.json").json()["sse"] == {"service": {"url": ""}}
+
+
+def test_page_learns_of_streams_from_lambda(page: TestClient, tmp_path: Path) -> None:
+    """They are on the page's own origin as well, and take its tokens."""
+    (tmp_path / "state.json").write_text(json.dumps({"endpoints": {"streams": "http://localhost:9"}}))
+    assert page.get("/client.json").json()["sse"] == {"lambda": {"url": "", "ticket": False}}
 
 
 def test_guest_gets_a_token_of_the_deployment(page: TestClient) -> None:
@@ -89,7 +102,29 @@ def test_without_the_secret_nobody_is_signed_in(bare: TestClient) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("path", ["/", "/chat.js"])
+@pytest.mark.parametrize("host", ["shop.example", "localhost.evil.example", "169.254.169.254"])
+def test_other_names_are_refused(page: TestClient, host: str) -> None:
+    """A page of elsewhere whose name is made to lead to this machine (DNS rebinding) gets nothing, and no token."""
+    for answer in (page.get("/", headers={"Host": host}), page.post("/guests", json={"name": "Ann"}, headers={"Host": host})):
+        assert (answer.status_code, "token" in answer.text) == (400, False)
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "localhost"])
+def test_own_names_are_served(page: TestClient, host: str) -> None:
+    """Whatever the port."""
+    assert page.get("/client.json", headers={"Host": host}).status_code == 200
+
+
+def test_site_has_the_client_and_the_chart_library(page: TestClient) -> None:
+    """At the paths where ShopStack puts them; no other file of the project is there."""
+    found = {path: page.get(path) for path in ("/vendor/uPlot.esm.js", "/vendor/uPlot.min.css", "/style.css")}
+    assert {answer.status_code for answer in found.values()} == {200}
+    assert found["/vendor/uPlot.esm.js"].headers["content-type"].startswith("text/javascript")
+    for path in ("/clients/realtime.py", "/../pyproject.toml", "/%2e%2e/pyproject.toml", "/web/index.html"):
+        assert page.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/style.css"])
 def test_page_runs_only_its_own_scripts(page: TestClient, path: str) -> None:
     """Whatever text a message smuggles in."""
     policy = page.get(path).headers["content-security-policy"]
@@ -99,7 +134,7 @@ def test_page_runs_only_its_own_scripts(page: TestClient, path: str) -> None:
 
 def test_page_has_nothing_that_its_policy_forbids() -> None:
     """No script, style or handler inside the document."""
-    document = (Path(__file__).parents[2] / "web/index.html").read_text()
+    document = (ROOT / "web/index.html").read_text()
     assert not [odd for odd in (" style=", " onclick=", "<style", "<script>") if odd in document]
 
 

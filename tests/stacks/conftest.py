@@ -14,6 +14,7 @@ from stacks.core import CoreStack
 from stacks.network import NetworkStack
 from stacks.polling import PollingStack
 from stacks.pubsub import PubSubStack
+from stacks.shop import ShopStack
 from stacks.sse_lambda import SseLambdaStack
 from stacks.sse_service import SseServiceStack
 from stacks.websocket import WebSocketStack
@@ -23,6 +24,7 @@ CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/5f1c0a52-3b7e-4c8e
 OTHER: dict[str, Any] = {
     "cache": "node",
     "certificate": CERTIFICATE,
+    "shop": "off",
     "lambda_endpoint": "function-url",
     "reserved_concurrency": "50",
     "model": "us.amazon.nova-micro-v1:0",
@@ -41,12 +43,13 @@ def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins:
         cdk.Validations.of(app).add_plugins(*plugins)
     config = Config.of(app)
     core = CoreStack(app, "CoreStack", config=config)
-    config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core)
-    config.when(WebSocketStack, "websocket", "fallback")(app, "WebSocketStack", core=core)
+    polling = config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core)
+    websocket = config.when(WebSocketStack, "websocket", "fallback")(app, "WebSocketStack", core=core)
     network = config.when(NetworkStack, "sse", "fallback", host="service")(app, "NetworkStack")
-    config.when(SseServiceStack, "sse", "fallback", host="service")(app, "SseServiceStack", core=core, network=network)
+    sse = config.when(SseServiceStack, "sse", "fallback", host="service")(app, "SseServiceStack", core=core, network=network)
     config.when(PubSubStack, "sse", "fallback", host="service")(app, "PubSubStack", core=core, network=network)
-    config.when(SseLambdaStack, "sse", "fallback", host="lambda")(app, "SseLambdaStack", core=core)
+    streams = config.when(SseLambdaStack, "sse", "fallback", host="lambda")(app, "SseLambdaStack", core=core)
+    config.demo(ShopStack)(app, "ShopStack", core=core, polling=polling, websocket=websocket, sse=sse, streams=streams)
     app.synth()
     return {file.name.removesuffix(".template.json"): json.loads(file.read_text()) for file in sorted(folder.glob("*.template.json"))}
 

@@ -18,15 +18,15 @@ from tests.stacks.conftest import OTHER, ROOT, Templates, synthesize
 
 HASH = re.compile(r"[0-9a-f]{64}")
 POLLING = ROOT / "features.toml"
+STACKS = [f"{name}Stack" for name in ("Core", "Network", "Polling", "PubSub", "Shop", "SseLambda", "SseService", "WebSocket")]
+SHOWN = {"shop_guests": "on", "lambda_endpoint": "function-url"}
 
 
 def masked(template: dict[str, Any]) -> str:
     return HASH.sub("<hash>", json.dumps(template, indent=1, sort_keys=True))
 
 
-@pytest.mark.parametrize(
-    "stack", ["CoreStack", "NetworkStack", "PollingStack", "PubSubStack", "SseLambdaStack", "SseServiceStack", "WebSocketStack"]
-)
+@pytest.mark.parametrize("stack", STACKS)
 def test_template_is_as_reviewed(templates: Templates, stack: str, snapshot: SnapshotAssertion) -> None:
     """A change of the template is seen in the review; hashes of assets are masked, so an edit of code is not one."""
     assert masked(templates[stack]) == snapshot
@@ -38,7 +38,7 @@ def test_other_template_is_as_reviewed(certified: Templates, stack: str, snapsho
     assert masked(certified[stack]) == snapshot
 
 
-@pytest.mark.parametrize("context", [{}, OTHER], ids=("", "other"))
+@pytest.mark.parametrize("context", [{}, OTHER, SHOWN], ids=("", "other", "shown"))
 def test_nag_and_cloudformation_find_nothing_unexplained(tmp_path: Path, context: dict[str, str]) -> None:
     """cdk-nag's AWS Solutions rules and CDK's own template validation: every finding is mended or has its reason beside it."""
     synthesize(tmp_path, POLLING, validate=True, plugins=(AwsSolutionsChecks(),), **context)
@@ -58,7 +58,7 @@ def test_shared_outputs_do_not_depend_on_the_features(templates: Templates, priv
     """CoreStack exports the same for every features file, so that a change of pattern never meets "export in use"."""
     (tmp_path / "features.toml").write_text('[features.metrics]\npattern = "polling"\n')
     without = synthesize(tmp_path / "cdk", tmp_path / "features.toml")
-    assert set(without) == {"CoreStack", "PollingStack"}
+    assert set(without) == {"CoreStack", "PollingStack", "ShopStack"}
     assert without["CoreStack"]["Outputs"] == templates["CoreStack"]["Outputs"] == private["CoreStack"]["Outputs"]
 
 
@@ -90,6 +90,8 @@ def test_synth_is_deterministic(templates: Templates, tmp_path: Path) -> None:
         ("realtime:web-adapter", "latest", "latest is neither a version of the public layer"),
         ("realtime:reserved-concurrency", "0", "0 is not a whole number from 1 up"),
         ("realtime:model", "a model", "a model is not a model's id"),
+        ("realtime:shop", "yes", "yes is not known; write on or off"),
+        ("realtime:shop-guests", "yes", "yes is not known; write off or on"),
     ],
 )
 def test_wrong_context_is_told(key: str, value: object, told: str) -> None:

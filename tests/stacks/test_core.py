@@ -25,7 +25,7 @@ def test_functions_are_python_314_on_arm(templates: Templates) -> None:
 def test_logs_are_kept_for_a_month(templates: Templates) -> None:
     """No log group is kept for ever."""
     groups = [group for t in templates.values() for group in of_type(t, "AWS::Logs::LogGroup")]
-    assert len(groups) == 12
+    assert len(groups) == 14
     assert {group["RetentionInDays"] for group in groups} == {30}
 
 

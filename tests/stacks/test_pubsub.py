@@ -59,7 +59,7 @@ def test_relay_is_invoked_for_streams_alone(template: dict[str, Any]) -> None:
     """New heads of features that are served as streams; everything else is filtered, and so costs nothing."""
     (source,) = of_type(template, "AWS::Lambda::EventSourceMapping")
     (entry,) = source["FilterCriteria"]["Filters"]
-    assert json.loads(entry["Pattern"]) == {"dynamodb": {"NewImage": {"entry": {"S": [HEAD]}, "topic": {"S": ["alerts"]}}}}
+    assert json.loads(entry["Pattern"]) == {"dynamodb": {"NewImage": {"entry": {"S": [HEAD]}, "topic": {"S": ["alerts", "orders"]}}}}
     features = load(ROOT / "features.toml")
     assert new_heads(features, ["websocket"])["dynamodb"]["NewImage"]["topic"] == {"S": [{"prefix": "chat/"}]}
 

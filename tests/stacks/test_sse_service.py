@@ -151,7 +151,7 @@ def test_task_may_do_what_the_service_does_and_no_more(template: dict[str, Any])
     (policy,) = [p for p in of_type(template, "AWS::IAM::Policy") if "TaskRole" in p["PolicyName"]]
     log, access, secret, parameter = policy["PolicyDocument"]["Statement"]
     assert log["Action"] == [f"dynamodb:{a}" for a in ("BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "Query")]
-    assert access["Action"] == ["dynamodb:DeleteItem", "dynamodb:UpdateItem"]
+    assert access["Action"] == ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:UpdateItem"]
     assert secret["Action"] == "secretsmanager:GetSecretValue"
     assert parameter["Action"] == "ssm:GetParameter"
     assert json.dumps(parameter["Resource"]).endswith(':parameter/realtime/NetworkStack/bus"]]}')

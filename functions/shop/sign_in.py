@@ -1,0 +1,26 @@
+"""Login of the demo page, where it is switched on: HTTP API -> a guest's token."""
+
+import base64
+import json
+import os
+from typing import Any
+
+from functions.shop.guests import Guests
+from realtime.aws import StoredSecret
+from realtime.errors import RealtimeError
+
+guests = Guests(StoredSecret(os.environ["SECRET_ARN"]))
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """201 and the token, or the problem."""
+    body = event.get("body") or ""
+    raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    try:
+        return _answer(201, guests.admit(raw, event["headers"].get("authorization")), "application/json")
+    except RealtimeError as error:
+        return _answer(error.code.value.status, error.problem(), "application/problem+json")
+
+
+def _answer(status: int, body: dict[str, object], type: str) -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"Content-Type": type, "Cache-Control": "no-store"}, "body": json.dumps(body)}
