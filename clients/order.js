@@ -53,15 +53,14 @@ export class Order {
    * false: `after` could not be honoured. What answers somebody else's read is no more than events that were pushed.
    */
   page({ after, cursor, recovered, events = [] }) {
-    if (this.cursor && !recovered && after === this.cursor) {
-      this.#held.clear();
-      this.cursor = cursor;
-      this.#onReset();
+    if (after && after === this.cursor && !(recovered && after === START)) {
+      for (const [held, { epoch }] of this.#held) if (!cursor?.startsWith(`${epoch}-`)) this.#held.delete(held); // of a life before
+      if (!recovered) {
+        this.cursor = cursor;
+        this.#onReset();
+      }
     }
-    if (recovered && after === this.cursor && after !== START) {
-      for (const [held, { epoch }] of this.#held) if (!after.startsWith(`${epoch}-`)) this.#held.delete(held); // of a life before
-    }
-    if (this.cursor || after) return this.push(events);
+    if (this.cursor || after || !cursor) return this.push(events);
     for (const event of events) this.#held.set(cursorOf(event), event);
     const oldest = [...this.#held.values()].sort(bySeq).find((event) => !ahead(cursorOf(event), cursor));
     this.cursor = oldest?.prev ?? cursor;

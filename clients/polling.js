@@ -41,17 +41,11 @@ export class Polling extends Link {
     const headers = after ? { "If-None-Match": `"${after}"` } : {};
     this.expect();
     const response = await ask(this.client.at(`/topics/${encodeURI(topic.name)}${query}`), { token, headers, signal });
-    const told = Number(response.headers.get("Poll-After") ?? feature.interval);
-    if (response.status === 304) {
-      this.timers.cancel("answer");
-      topic.page({ after, cursor: after, recovered: true });
-      return told;
-    }
-    const body = await response.json();
+    const body = response.status === 304 ? null : await response.json();
     this.timers.cancel("answer");
-    const page = latest ? newest(body, after) : body;
-    topic.page({ ...page, after, events: after || latest || recent ? page.events : [] });
-    return told;
+    const { events, ...page } = !body ? { cursor: after, recovered: true } : latest ? newest(body, after) : body;
+    topic.page({ ...page, after, events: after || latest || recent ? events : [] });
+    return Number(response.headers.get("Poll-After") ?? feature.interval);
   }
 }
 

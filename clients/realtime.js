@@ -152,18 +152,18 @@ class Client {
   ladder({ pattern, host, public: open }) {
     if (pattern !== "fallback") return [pattern];
     const { websocket, sse } = this.facts;
-    const has = { websocket: websocket && (this.#options.token || !open), sse: sse[host], polling: true };
+    const has = { websocket: websocket && (this.#options.token || !open), sse: sse?.[host], polling: true };
     return Object.keys(LADDER).filter((kind) => has[kind]).slice(this.#isThrifty ? -1 : 0);
   }
 
   /** A path of the front door, or of what streams, as a whole URL. */
   at(path, place = this.facts.http) { return new URL(place + path, this.#base); }
 
-  /** A link with room for the topic. */
-  link(kind, { feature, recent }) {
-    const place = kind === "sse" ? this.facts.sse[feature.host] : undefined;
-    const fits = (link) => link.kind === kind && link.topics.size < ROOM[kind] && (!place || (link.place === place && link.recent === recent));
-    const found = [...this.#links].find(fits) ?? Object.assign(new LADDER[kind](this), { kind, place, recent });
+  /** A link with room for the topic. A stream begins and is refused as a whole, so it has topics of one kind. */
+  link(kind, { feature: { host, pattern }, recent }) {
+    const like = kind === "sse" ? `${host} ${pattern} ${recent}` : "";
+    const fits = (link) => link.kind === kind && link.like === like && link.topics.size < ROOM[kind];
+    const found = [...this.#links].find(fits) ?? Object.assign(new LADDER[kind](this), { kind, like, place: this.facts.sse?.[host] });
     this.#links.add(found);
     return found;
   }

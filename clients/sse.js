@@ -58,7 +58,7 @@ export class Sse extends Link {
     const cursors = id ? id.split(".") : this.#cursors;
     const before = this.#cursors;
     this.#cursors = cursors;
-    if (!data) return this.#names.forEach((name, n) => before[n] || this.topics.get(name)?.page({ after: null, cursor: cursors[n], recovered: false }));
+    if (!data) return id && this.#names.forEach((name, n) => before[n] || this.topics.get(name)?.page({ after: null, cursor: cursors[n], recovered: false }));
     if (event === "preview") return; // comes again as an event
     const told = JSON.parse(data);
     const n = this.#names.indexOf(told.topic);
@@ -77,11 +77,7 @@ function blocks(give) {
     for (const line of lines) {
       const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
       if (line) block[name] = name === "data" && "data" in block ? `${block.data}\n${value}` : value;
-      else {
-        const whole = block;
-        block = {};
-        give(whole);
-      }
+      else { give(block); block = {}; }
     }
   };
 }
