@@ -1,8 +1,6 @@
 """Ten tabs of a site share one connection, and lose nothing when the tab that leads goes."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page

@@ -28,7 +28,8 @@ def events(draw: st.DrawFn) -> list[Told]:
     return [{**FACTS, "epoch": epoch, "seq": seq, "prev": f"{epoch}-{before[n]}"} for n, seq in enumerate(seqs)]
 
 
-PUSHES = st.tuples(st.just("push"), st.builds(lambda run, order: [run[n % len(run)] for n in order if run], events(), st.lists(SEQS, max_size=5)))
+RUNS = st.builds(lambda run, order: [run[n % len(run)] for n in order if run], events(), st.lists(SEQS, max_size=5))
+PUSHES = st.tuples(st.just("push"), RUNS)
 PAGES = st.tuples(
     st.just("page"),
     st.fixed_dictionaries({"after": st.none() | CURSORS, "cursor": st.none() | CURSORS, "recovered": st.booleans(), "events": events()}),
