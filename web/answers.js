@@ -1,6 +1,6 @@
 /** Answers: POST /guests -> token -> POST /answers -> pieces as they are written, over as many connections as it takes -> text and strip. */
 
-import { ask } from "./channel.js";
+import { ask } from "./guest.js";
 
 const MAX_TOKENS = 300;
 const MAX_PIECES = 2_000;
@@ -209,9 +209,7 @@ function begin(event) {
   answer.run();
 }
 
-const { answers } = await ask("/client.json"); // a deployment without answers has none
-if (answers) {
-  for (const part of document.querySelectorAll("[data-answers]")) part.hidden = false;
+export function answers() {
   at("form").addEventListener("submit", begin);
   at("stop").addEventListener("click", () => answer.stop());
   at("cut").addEventListener("click", () => answer.cut());
