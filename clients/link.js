@@ -61,7 +61,7 @@ export class Link {
 
   /** Unless something is heard in that time, the connection counts as lost. */
   expect(ms = ANSWER_MS) {
-    this.timers.after("answer", ms, () => this.lost(new Error("no answer")));
+    this.timers.after("answer", ms, () => this.lost(Error("no answer")));
   }
 
   /** The connection serves: these topics, else all. */
@@ -81,7 +81,8 @@ export class Link {
     this.#connectIn(this.client.online ? again : Math.max(again, OFFLINE_MS));
     this.#failures += 1;
     const final = error.final || (error.signIn && this.#refused > 2);
-    for (const topic of [...this.topics.values()]) final ? topic.refuse(error) : topic.down(this, error);
+    const several = this.topics.size > 1;
+    for (const topic of [...this.topics.values()]) !final ? topic.down(this, error) : several ? topic.apart() : topic.refuse(error);
   }
 
   async #connect() {
@@ -90,9 +91,9 @@ export class Link {
     const { signal } = this.#connection = new AbortController();
     this.toldMs = 0;
     try {
-      if (this.client.isCut(this.kind)) throw new Error(`${this.kind} is cut off`);
+      if (this.client.isCut(this.kind)) throw Error("cut off");
       await this.open(signal);
-      throw new Error("the connection was lost");
+      throw Error("lost");
     } catch (error) {
       if (!signal.aborted) this.lost(error);
     }

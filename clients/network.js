@@ -43,8 +43,7 @@ export async function ask(url, { token, body, headers, signal = AbortSignal.time
   if (response.ok || response.status === 304) return response;
   const { status, statusText } = response;
   const problem = parsed(await response.text()) ?? {};
-  const told = Number(response.headers.get("Retry-After")) || 0;
-  throw new Refused({ ...problem, message: `${status}: ${problem.detail ?? statusText}`, status, retry_after: told });
+  throw new Refused({ ...problem, message: `${status}: ${problem.detail ?? statusText}`, status, retry_after: +response.headers.get("Retry-After") || 0 });
 }
 
 /** Full jitter, on the first retry too: anything from 0 to 1 s, 2 s, 4 s ... 60 s; but not before the server says. */

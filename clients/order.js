@@ -1,7 +1,7 @@
 /** Where a reader of one topic stands: of events that come twice, late or in any order, each is handed on once and in order. */
 
 export const START = "0-0"; // the cursor of an empty topic
-const MAX_HELD = 1_000; // events; what does not fit comes with the next page
+const MAX_HELD = 1_000; // events; where there are more, all of them come again with the next page
 
 /** An event's own cursor, `<epoch>-<seq>`; an epoch has no dash. */
 export const cursorOf = ({ epoch, seq }) => `${epoch}-${seq}`;
@@ -9,7 +9,7 @@ export const cursorOf = ({ epoch, seq }) => `${epoch}-${seq}`;
 /** Whether a cursor is beyond another: further on, or in another life of the topic. */
 export function ahead(cursor, other) {
   const [[epoch, seq], [otherEpoch, otherSeq]] = [cursor.split("-"), other.split("-")];
-  return epoch !== otherEpoch || Number(seq) > Number(otherSeq);
+  return epoch !== otherEpoch || +seq > +otherSeq;
 }
 
 /** Whether nothing is missing between the cursor and the event: a topic's first event follows START, too. */
@@ -34,7 +34,8 @@ export class Order {
 
   /** Events as they were pushed: hints, each with `prev`, the cursor that it follows. */
   push(events) {
-    for (const event of events) if (this.#held.size < MAX_HELD) this.#held.set(cursorOf(event), event);
+    if (this.#held.size > MAX_HELD) this.#held.clear();
+    for (const event of events) this.#held.set(cursorOf(event), event);
     if (!this.cursor) return; // wait for a page: these may be newer
     for (const event of [...this.#held.values()].sort(bySeq)) {
       const cursor = cursorOf(event);

@@ -19,12 +19,12 @@ export class Outbox {
 
   close() {
     this.#timers.cancel();
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error("the client was closed"));
+    for (const { reject } of this.#waiting.splice(0)) reject(Error("closed"));
   }
 
   /** Resolves to the event's cursor; rejects with the reason when the server refuses, or is silent for four minutes. */
   add(publish) {
-    if (this.#waiting.length >= MAX_WAITING) return Promise.reject(new Error(`${MAX_WAITING} events wait already`));
+    if (this.#waiting.length >= MAX_WAITING) return Promise.reject(Error("too many events wait"));
     return new Promise((resolve, reject) => {
       if (this.#waiting.push({ publish, resolve, reject, tries: 0 }) === 1) this.#next();
     });
@@ -34,6 +34,7 @@ export class Outbox {
   settle(id, { cursor, error }) {
     const [first] = this.#waiting;
     if (first?.publish.id !== id) return;
+    first.error = error;
     if (error?.final === false) return this.#again(error.retryAfter * 1000);
     this.#waiting.shift();
     if (error) first.reject(error);
@@ -45,7 +46,7 @@ export class Outbox {
     this.#timers.cancel();
     const [first] = this.#waiting;
     if (!first) return;
-    if (first.tries++ === MAX_TRIES) return this.settle(first.publish.id, { error: new Error("no answer; it may have arrived") });
+    if (first.tries++ === MAX_TRIES) return this.settle(first.publish.id, { error: first.error ?? Error("no answer; it may have arrived") });
     this.#again(0);
     this.#send(first.publish);
   }

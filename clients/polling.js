@@ -24,8 +24,7 @@ export class Polling extends Link {
   check() { this.#next(); }
 
   #pause(seconds) {
-    const least = this.client.isHidden ? HIDDEN_SECONDS : 0;
-    const ms = Math.max(least, seconds * this.client.slowness) * 1000 * (1 + JITTER * Math.random());
+    const ms = Math.max(this.client.isHidden && HIDDEN_SECONDS, seconds * this.client.slowness) * 1000 * (1 + JITTER * Math.random());
     return new Promise((resolve) => {
       this.#next = resolve;
       this.timers.after("poll", ms, resolve);
@@ -45,7 +44,7 @@ export class Polling extends Link {
     this.timers.cancel("answer");
     const { events, ...page } = !body ? { cursor: after, recovered: true } : latest ? newest(body, after) : body;
     topic.page({ ...page, after, events: after || latest || recent ? events : [] });
-    return Number(response.headers.get("Poll-After") ?? feature.interval);
+    return +(response.headers.get("Poll-After") ?? feature.interval ?? 5);
   }
 }
 

@@ -8,7 +8,7 @@
  * loaded anew. Types and options are in realtime.d.ts; how it works is in docs/clients.md.
  */
 
-import { ask, backoff, Refused, Timers } from "./network.js";
+import { ANSWER_MS, ask, backoff, Refused, Timers } from "./network.js";
 import { cursorOf, Order } from "./order.js";
 import { Outbox } from "./outbox.js";
 import { Polling } from "./polling.js";
@@ -64,7 +64,7 @@ class Subscription {
 
   /** `feed`: push or page. */
   feed(feed, what) {
-    if (!this.closed) this.#order[feed](what);
+    this.#order[feed](what);
   }
 
   /** A handler that fails fails alone. */
@@ -77,6 +77,7 @@ class Subscription {
   }
 
   #take(event, cursor) {
+    if (this.closed) return;
     this.received += 1;
     this.latency = Math.max(0, Date.now() - Date.parse(event.at));
     this.tell("onEvent", event, cursor);
@@ -91,6 +92,7 @@ class Client {
   #problem = ""; // why there are no facts
   #failures = 0;
   #lookedUp = 0;
+  #turn; // the beginning that counts
   #subscriptions = new Map(); // topic -> set of them
   #topics = new Map(); // name -> Topic: those of this tab; of the others, too, where this tab leads
   #links = new Set();
@@ -111,7 +113,7 @@ class Client {
   subscribe(topic, handler, options = {}) {
     const made = new Subscription(this, topic, handler.call ? { onEvent: handler } : handler, options);
     this.#subscriptions.set(topic, this.#subscribers(topic).add(made));
-    if (this.#key !== undefined) this.#want(made);
+    if (this.#key !== undefined) queueMicrotask(() => this.#want(made)); // no handler is called before subscribe() has returned
     return made;
   }
 
@@ -128,7 +130,7 @@ class Client {
 
   #apply(kind, isCut) {
     this.#cut[isCut ? "add" : "delete"](kind);
-    for (const link of this.#links) if (link.kind === kind) isCut ? link.lost(new Error(`${kind} is cut off`)) : link.doubt(0);
+    for (const link of this.#links) if (link.kind === kind) isCut ? link.again(0) : link.doubt(0);
   }
 
   /** Whether this tab has the connections; the others get what comes from it. */
@@ -160,8 +162,8 @@ class Client {
   at(path, place = this.facts.http) { return new URL(place + path, this.#base); }
 
   /** A link with room for the topic. A stream begins and is refused as a whole, so it has topics of one kind. */
-  link(kind, { feature: { host, pattern }, recent }) {
-    const like = kind === "sse" ? `${host} ${pattern} ${recent}` : "";
+  link(kind, { alone, feature: { host, pattern }, recent }) {
+    const like = alone ?? (kind === "sse" ? `${host} ${pattern} ${recent}` : "");
     const fits = (link) => link.kind === kind && link.like === like && link.topics.size < ROOM[kind];
     const found = [...this.#links].find(fits) ?? Object.assign(new LADDER[kind](this), { kind, like, place: this.facts.sse?.[host] });
     this.#links.add(found);
@@ -171,8 +173,7 @@ class Client {
   /** A token that has some life left. */
   async token() {
     if (Date.now() < this.#token?.renewAt) return this.#token.text;
-    this.#signingIn ??= this.#signIn().finally(() => { this.#signingIn = null; });
-    return this.#signingIn;
+    return (this.#signingIn ??= this.#signIn().finally(() => { this.#signingIn = null; }));
   }
 
   /** The token was refused. */
@@ -193,29 +194,34 @@ class Client {
   // For subscriptions
 
   statusOf(topic) {
-    return this.#topics.get(topic)?.status ?? { state: this.#problem ? "retrying" : "connecting", transport: null, problem: this.#problem };
+    const problem = this.#problem;
+    return this.#topics.get(topic)?.status ?? { state: problem ? "retrying" : "connecting", transport: null, problem };
   }
 
   leave(subscription) {
     const { topic } = subscription;
     const rest = this.#subscribers(topic);
-    if (!rest.delete(subscription) || rest.size) return;
+    rest.delete(subscription);
+    if (rest.size) return;
     this.#subscriptions.delete(topic);
-    if (this.#topics.has(topic)) this.#unwant(topic);
-    if (!this.leads) this.#hello();
+    this.#unwant(topic);
+    this.#hello();
   }
 
   // Beginning
 
   async #begin() {
+    const turn = (this.#turn = {});
     try {
       await this.#lookUp();
       const { sub } = this.#options.token ? claims(await this.token()) : { sub: "" };
-      if (this.#over.signal.aborted) return;
+      if (turn !== this.#turn) return;
       this.#key = `${this.facts.http} ${sub}`;
       if (sub !== undefined) this.#share(); // who is not known shares with nobody
       for (const all of this.#subscriptions.values()) for (const one of all) this.#want(one);
+      this.#adapt();
     } catch (error) {
+      if (turn !== this.#turn) return;
       this.#problem = error.message;
       for (const topic of this.#subscriptions.keys()) this.#changed(topic);
       this.#timers.after("begin", backoff(this.#failures++, error.retryAfter * 1000 || 0), () => this.#begin());
@@ -232,9 +238,10 @@ class Client {
 
   async #signIn() {
     const { token } = this.#options;
-    const made = await (token?.call ? token({ previous: this.#token?.text }) : token);
+    const late = new Promise((_, reject) => this.#timers.after("token", ANSWER_MS, () => reject(Error("no token"))));
+    const made = await Promise.race([token?.call ? token({ previous: this.#token?.text }) : token, late]);
     const text = made?.token ?? made;
-    if (!text) throw new Refused({ message: "a token is needed: give connect() one", code: "unauthorized" });
+    if (!text) throw new Refused({ message: "connect() needs a token", code: "unauthorized" });
     const { exp, iat = Date.now() / 1000 } = claims(text);
     const seconds = Math.min(TOKEN_SECONDS, made.expires_in ?? (exp - iat || TOKEN_SECONDS));
     this.#token = { text, renewAt: Date.now() + seconds * 1000 * RENEW_AT };
@@ -251,8 +258,12 @@ class Client {
   #subscribers(topic) { return this.#subscriptions.get(topic) ?? new Set(); }
 
   #want(one) {
-    this.#catchUp(this.#open(one.topic, one), one);
-    if (!this.leads) this.#hello();
+    if (one.closed) return;
+    const topic = this.#open(one.topic, one);
+    this.#catchUp(topic, one);
+    this.#hello();
+    if (topic?.refused) one.tell("onError", topic.refused);
+    one.tell("onStatus", one.status);
   }
 
   /** The topic, which lives from now on if this tab leads. */
@@ -295,7 +306,7 @@ class Client {
 
   #unwant(name) {
     if (this.#subscriptions.has(name) || [...this.#others.values()].some(({ hello }) => hello[name])) return false;
-    this.#topics.get(name).stop();
+    this.#topics.get(name)?.stop();
     return this.#topics.delete(name);
   }
 
@@ -303,9 +314,9 @@ class Client {
   async #refused(name, error) {
     if (error.code === "unknown_topic" && Date.now() - this.#lookedUp > LOOK_UP_MS) {
       await this.#lookUp().catch(() => {});
-      const { cursor, refused } = this.#topics.get(name) ?? {};
-      this.#topics.delete(name);
-      if (refused) return this.#open(name, { cursor });
+      if (this.#topics.get(name)?.refused) this.#topics.delete(name);
+      for (const one of this.#subscribers(name)) this.#want(one);
+      return;
     }
     for (const one of this.#subscribers(name)) one.tell("onError", error);
   }
@@ -334,7 +345,7 @@ class Client {
   #share() {
     if (!this.#options.tabs) return;
     this.#tabs = new Tabs(this.#key, {
-      lead: () => this.#start(),
+      lead: () => { this.#start(); this.#adapt(); },
       follow: () => this.#follow(),
       heard: (message, from) => {
         if (message.cut) this.#apply(message.cut, message.isCut);
@@ -345,14 +356,17 @@ class Client {
   }
 
   #follow() {
+    this.#others.clear();
     for (const topic of this.#topics.values()) topic.stop();
     this.#hello();
   }
 
-  /** What this tab wants, from where on. */
+  /** What this tab wants of the leader, from where on. */
   #hello() {
-    const wanted = [...this.#topics.values()].map(({ name, cursor, recent }) => [name, { cursor, recent }]);
-    this.#tabs?.ask({ hello: Object.fromEntries(wanted), isHidden: this.#isHiddenHere });
+    if (this.leads) return;
+    const hello = {};
+    for (const { name, after: cursor, recent } of this.#topics.values()) hello[name] = { cursor, recent };
+    this.#tabs.ask({ hello, isHidden: this.#isHiddenHere });
   }
 
   #hear({ leads, feed, name, what, status, refused }) {
@@ -360,14 +374,16 @@ class Client {
     if (leads) this.#follow();
     if (feed) topic?.[feed](what);
     if (!status || !topic) return;
+    const isNews = topic.elsewhere?.state !== "refused";
     topic.elsewhere = status;
     this.#changed(name);
-    if (refused) this.#refused(name, new Refused(refused));
+    if (refused && isNews) this.#refused(name, new Refused(refused));
   }
 
-  #serve({ hello, isHidden }, from) {
+  #serve(said, from) {
+    const { hello } = said;
     if (!hello) return; // of a tab that thinks it leads
-    this.#others.set(from, { hello, isHidden });
+    this.#others.set(from, said);
     for (const [name, one] of Object.entries(hello)) this.#catchUp(this.#open(name, one), one, (feed, what) => this.#tabs.say({ feed, name, what }));
     for (const name of this.#topics.keys()) this.#unwant(name) || this.#changed(name);
     this.#tabs.say({ alive: true });
@@ -377,11 +393,10 @@ class Client {
   // What the machine and its network are like
 
   #watch() {
-    const { document } = globalThis;
     const on = (target, name, action) => target?.addEventListener?.(name, action, { signal: this.#over.signal });
     on(globalThis, "online", () => this.#network(true));
     on(globalThis, "offline", () => this.#network(false));
-    on(document, "visibilitychange", () => this.#adapt());
+    on(globalThis.document, "visibilitychange", () => this.#adapt());
     on(globalThis, "pagehide", () => this.#rest());
     on(globalThis, "pageshow", ({ persisted }) => { if (persisted) this.#begin(); });
     this.#tick(Date.now());
@@ -425,10 +440,11 @@ class Client {
   }
 
   #start() {
-    for (const topic of this.#topics.values()) if (!topic.isStarted && !this.#isPaused(topic)) topic.start();
+    for (const topic of this.#topics.values()) if (!this.#isPaused(topic)) topic.start();
   }
 
   #rest() {
+    this.#turn = null; // also of a beginning under way
     this.#tabs?.close();
     this.#tabs = null;
     for (const topic of this.#topics.values()) topic.stop();
@@ -437,7 +453,7 @@ class Client {
   /** A sleeping machine's timers stand still, its connections die unheard, and its clock jumps. */
   #tick(before) {
     const now = Date.now();
-    if (now - before > SLEPT_MS) this.#doubt(0);
+    if (now - before > (this.#isHiddenHere ? 9 : 1) * SLEPT_MS) this.#doubt(0);
     this.#timers.after("tick", TICK_MS, () => this.#tick(now));
   }
 }

@@ -20,10 +20,11 @@ export class Sse extends Link {
     this.#planned = false;
     this.expect();
     const response = await this.#connect(topics, signal);
-    if (response.status === 204) throw new Refused({ message: "nothing more follows", code: "over" });
+    if (response.status === 204) throw new Refused({ message: "it is over", code: "over" });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     const block = blocks((fields) => this.#take(fields));
     for (;;) {
+      signal.throwIfAborted();
       this.expect(SILENT_MS);
       const { done, value } = await reader.read();
       if (done) break;
@@ -48,19 +49,18 @@ export class Sse extends Link {
   }
 
   #take({ event, data, id, retry }) {
-    if (retry) this.toldMs = Number(retry);
-    if (event === "error") throw new Refused(JSON.parse(data));
+    if (retry) this.toldMs = +retry;
+    const told = data && JSON.parse(data);
+    if (event === "error") throw new Refused(told);
     if (event === "reconnect") {
       this.#planned = true;
-      return this.again(JSON.parse(data).after_ms);
+      return this.again(told.after_ms);
     }
-    if (!this.isLive) this.live();
-    const cursors = id ? id.split(".") : this.#cursors;
+    this.live();
     const before = this.#cursors;
-    this.#cursors = cursors;
+    const cursors = this.#cursors = id ? id.split(".") : before;
     if (!data) return id && this.#names.forEach((name, n) => before[n] || this.topics.get(name)?.page({ after: null, cursor: cursors[n], recovered: false }));
     if (event === "preview") return; // comes again as an event
-    const told = JSON.parse(data);
     const n = this.#names.indexOf(told.topic);
     const topic = this.topics.get(told.topic);
     if (event === "reset") topic?.page({ after: before[n], cursor: cursors[n], recovered: false });

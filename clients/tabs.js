@@ -5,11 +5,11 @@ import { Timers } from "./network.js";
 const SILENT_MS = 3_000; // a leader that does not answer for so long is frozen: another tab takes its place
 
 export class Tabs {
-  id = Math.random();
+  #id = Math.random();
   leads = false;
   #timers = new Timers();
   #name; #on; #channel;
-  #letGo = () => {};
+  #letGo;
   #queued = new AbortController();
 
   /** `on.lead()`, `on.follow()`: what this tab is from now on; `on.heard(message, from)`. */
@@ -24,11 +24,11 @@ export class Tabs {
   }
 
   static get possible() {
-    return Boolean(globalThis.document && globalThis.navigator?.locks && globalThis.BroadcastChannel);
+    return Boolean(globalThis.document && navigator.locks); // where these are, BroadcastChannel is
   }
 
   say(message) {
-    this.#channel.postMessage({ from: this.id, message });
+    this.#channel.postMessage({ from: this.#id, message });
   }
 
   /** Whatever the leader is asked: it answers, or it is frozen. */
@@ -40,7 +40,7 @@ export class Tabs {
   close() {
     this.say({ hello: {}, isHidden: true });
     this.#queued.abort();
-    this.#letGo();
+    this.#letGo?.();
     this.#timers.cancel();
     this.#channel.close();
   }

@@ -14,6 +14,7 @@ export class Topic {
   problem = ""; // why it is not live, or not by the best transport
   refused = null; // the error that ended it
   elsewhere = null; // its status in the tab that leads
+  alone; // its name, where it must not share a connection
   kept = []; // newest events
   #client; #on;
   #order;
@@ -39,20 +40,24 @@ export class Topic {
 
   get status() {
     if (this.elsewhere) return this.elsewhere;
-    const transport = this.link?.kind ?? null;
-    const waits = !this.#client.online ? "offline" : this.problem ? "retrying" : "connecting";
-    return { state: this.refused ? "refused" : transport ? "live" : waits, transport, problem: this.problem };
+    const { problem, refused, link } = this;
+    const state = refused ? "refused" : link ? "live" : !this.#client.online ? "offline" : problem ? "retrying" : "connecting";
+    return { state, transport: link?.kind ?? null, problem };
   }
-
-  get isStarted() { return this.#reached >= 0; }
 
   /** Begin, or begin anew where what is possible has changed. */
   start() {
-    if (this.refused) return;
-    this.stop();
+    if (this.refused || this.#reached >= 0) return;
     this.elsewhere = null;
     this.#rungs = this.#client.ladder(this.feature).map((kind) => ({ kind }));
     this.#reach(0);
+  }
+
+  /** Refused with others: each by itself. */
+  apart() {
+    this.alone = this.name;
+    this.stop();
+    this.start();
   }
 
   stop() {
@@ -78,22 +83,23 @@ export class Topic {
 
   page(page) {
     this.#on.onFeed("page", page);
-    if (page.after === this.#behind) this.#behind = null;
     this.#order.page(page);
+    if (page.after === this.#behind) this.#behind = this.cursor && page.cursor && ahead(this.cursor, page.cursor) ? page.cursor : null;
     if (this.cursor) this.recent = 0;
     this.#mindGap();
   }
 
   /** The server does not know its position. */
   forget() {
-    if (this.cursor) this.page({ after: this.cursor, cursor: null, recovered: false });
+    if (this.after) this.page({ after: this.after, cursor: null, recovered: false });
   }
 
   up(link) {
     const index = this.#rungs.findIndex((rung) => rung.link === link);
-    if (index < 0 || this.#rungs[index].live) return;
-    this.#rungs[index].live = true;
-    this.problem = index ? this.problem : "";
+    const rung = this.#rungs[index];
+    if (!rung || rung.live) return;
+    rung.live = true;
+    if (!index) this.problem = "";
     this.#timers.cancel("hedge", "descend");
     this.#leave(index + 1);
     this.#on.onChange();
@@ -104,9 +110,8 @@ export class Topic {
     if (!rung) return;
     rung.live = false;
     this.problem = error.message;
-    const next = this.#reached + 1;
-    if (!this.link && next < this.#rungs.length && !this.#timers.has("descend")) {
-      this.#timers.after("descend", DESCEND_MS * Math.random(), () => this.#reach(next));
+    if (!this.link && !this.#timers.has("descend")) {
+      this.#timers.after("descend", DESCEND_MS * Math.random(), () => this.#reach(this.#reached + 1));
     }
     this.#on.onChange();
   }
@@ -118,7 +123,7 @@ export class Topic {
   };
 
   #reach(index) {
-    if (this.link || index > this.#rungs.length - 1 || index <= this.#reached) return;
+    if (this.link || !this.#rungs[index] || index <= this.#reached) return;
     this.#reached = index;
     const rung = this.#rungs[index];
     rung.link = this.#client.link(rung.kind, this);
@@ -140,7 +145,10 @@ export class Topic {
   }
 
   #mindGap() {
-    if (!this.#order.gap && !this.#on.isBehind(this.cursor)) return this.#timers.cancel("gap");
+    if (!this.#order.gap && !this.#on.isBehind(this.cursor)) {
+      this.#behind = null;
+      return this.#timers.cancel("gap");
+    }
     if (this.#timers.has("gap")) return;
     this.#timers.after("gap", this.#gapMs, () => { this.#on.onGap(this); this.#mindGap(); });
     this.#gapMs = Math.min(MAX_GAP_MS, 2 * this.#gapMs);

@@ -8,6 +8,8 @@ const CHECK_MS = 3_000; // for an answer where the connection is in doubt
 const PINGS_MS = [3_000, 12_000, 45_000]; // 3 s, 15 s, 60 s after the last event, so that its loss is noticed soon, then
 const PING_EVERY_MS = 300_000; // API Gateway closes after 10 idle minutes
 const JITTER = 0.2; // an event reaches all clients in the same instant: they need not all ping in the same instant
+const OPEN = 1; // readyState
+const TICKET_TOPICS = 20; // that a ticket may name
 const REFUSED = 3; // a topic that is refused just now is asked for again within 8 s, if the server says nothing else
 const RENEW_AGAIN_MS = 30_000; // after a failure
 
@@ -19,7 +21,7 @@ export class WebSockets extends Link {
 
   async open(signal) {
     this.#asked.clear();
-    this.#scope = new Set(this.topics.keys());
+    this.#scope = new Set([...this.topics.keys()].slice(0, TICKET_TOPICS));
     const ticket = await this.client.ticket("websocket", [...this.#scope]);
     signal.throwIfAborted();
     const socket = this.#socket = new WebSocket(`${this.client.facts.websocket}?ticket=${encodeURIComponent(ticket)}`);
@@ -32,7 +34,6 @@ export class WebSockets extends Link {
   }
 
   added(topic) {
-    if (!this.#isOpen) return; // subscribes when it opens
     if (!this.#scope || this.#scope.has(topic.name)) this.#subscribe(topic);
     else this.#renew(); // and then
   }
@@ -43,7 +44,7 @@ export class WebSockets extends Link {
   }
 
   read(topic) {
-    if (this.#isOpen && !this.#asked.has(topic.name)) this.#subscribe(topic);
+    if (!this.#asked.has(topic.name)) this.#subscribe(topic);
   }
 
   check() {
@@ -58,12 +59,8 @@ export class WebSockets extends Link {
 
   // Frames
 
-  get #isOpen() {
-    return this.#socket?.readyState === WebSocket.OPEN;
-  }
-
   #send(frame) {
-    if (!this.#isOpen) return false;
+    if (this.#socket?.readyState !== OPEN) return false; // everything is asked for when it opens
     this.#socket.send(JSON.stringify(frame));
     if (!this.timers.has("answer")) this.expect();
     return true;
@@ -143,8 +140,9 @@ export class WebSockets extends Link {
 
   #ping() {
     this.#pinged = Date.now();
-    const cursors = [...this.topics.values()].filter(({ cursor }) => cursor).map(({ name, cursor }) => [name, cursor]);
-    this.#send({ action: "ping", cursors: Object.fromEntries(cursors) });
+    const cursors = {};
+    for (const { name, cursor } of this.topics.values()) if (cursor) cursors[name] = cursor;
+    this.#send({ action: "ping", cursors });
   }
 
   #compare(heads = {}) {
@@ -157,11 +155,9 @@ export class WebSockets extends Link {
   // The token, in-band: what the ticket did not name may be asked for afterwards
 
   async #renew() {
-    try {
-      this.#send({ action: "auth", token: await this.client.token() });
-    } catch {
-      this.#renewLater(RENEW_AGAIN_MS);
-    }
+    this.#renewLater(RENEW_AGAIN_MS); // unless it is authenticated before
+    const token = await this.client.token().catch(() => {});
+    if (token) this.#send({ action: "auth", token });
   }
 
   #authenticated() {

@@ -289,10 +289,13 @@ def test_retry_after_is_honoured(page: Page, place: Deployment) -> None:
 def test_server_directs_it_down(page: Page, place: Deployment) -> None:
     """An operator sheds load: better transports refuse the feature, polls come at the advised interval, and nothing is lost."""
     opened(page, place, "orders/shed")
-    place.direct("orders", "polling", 1, seconds=60)
+    place.direct("orders", "polling", 3, seconds=60)
     place.cut("websocket", "sse")
     goes_by(page, "polling")
+    before = len(place.accepted("polling"))
     publish(place, 0, 2, "orders/shed")
+    page.wait_for_timeout(5_000)
+    assert len(place.accepted("polling")) - before <= 2  # the feature's own interval is a second
     assert got(page, 2) == [0, 1]
 
 
@@ -340,3 +343,51 @@ def test_bad_topic_is_said(page: Page, place: Deployment) -> None:
     page.goto(f"{place.url}/pages/client.html?{urlencode({'topic': 'nothing', 'token': place.token('ann', 3600)})}")
     page.wait_for_function("() => record.errors.length")
     assert page.evaluate("record.errors") == ["no feature serves the topic nothing"]
+
+
+def test_refused_topic_takes_no_other_along(page: Page, place: Deployment) -> None:
+    """Two topics share a stream, and one of them is refused for good: the other goes on."""
+    opened(page, place, "alerts/good")
+    page.evaluate("window.refused = []; client.subscribe('alerts/not a name', { onError: ({ code }) => refused.push(code) })")
+    page.wait_for_function("() => refused.length")
+    publish(place, 0, 1, "alerts/good")
+    assert got(page, 1) == [0]
+
+
+def test_position_that_is_none_harms_nobody_else(page: Page, place: Deployment) -> None:
+    """A second reader with a cursor that cannot be: he is told by `onReset`, the first one is not, and both go on."""
+    opened(page, place, "orders/garbage")
+    publish(place, 0, 1, "orders/garbage")
+    got(page, 1)
+    page.evaluate("""window.other = []; client.subscribe("orders/garbage",
+        { onEvent: ({ data }) => other.push(data.n), onReset: () => other.push("reset") }, { after: "garbage-9" })""")
+    page.wait_for_function("() => other.includes('reset')")
+    publish(place, 1, 1, "orders/garbage")
+    assert got(page, 2) == [0, 1]
+    assert page.evaluate("[record.resets, other.at(-1)]") == [0, 1]
+
+
+def test_closed_in_its_handler_hears_no_more(page: Page, place: Deployment) -> None:
+    """Also of the events that came with the same page."""
+    opened(page, place, "orders/closed")
+    publish(place, 0, 5, "orders/closed")
+    got(page, 5)
+    page.evaluate(
+        "window.once = []; const s = client.subscribe('orders/closed', ({ data }) => { once.push(data.n); s.close(); }, { recent: 5 })"
+    )
+    page.wait_for_function("() => once.length")
+    publish(place, 5, 1, "orders/closed")
+    got(page, 6)
+    assert page.evaluate("once") == [0]
+
+
+def test_closed_client_asks_for_nothing(page: Page, place: Deployment) -> None:
+    """Also while it was still beginning."""
+    asked = []
+    page.route("**/client.json", lambda route: (asked.append(1), route.abort()))
+    page.goto(f"{place.url}/pages/client.html?{urlencode({'topic': TOPIC, 'token': place.token('ann', 3600)})}")
+    page.wait_for_function("() => window.subscription?.status.state === 'retrying'")
+    page.evaluate("client.close()")
+    before = len(asked)
+    page.wait_for_timeout(2_500)
+    assert len(asked) == before

@@ -203,7 +203,7 @@ def test_orders_go_down_the_ladder_and_up_again(shop: Shop) -> None:
     shop.press("Cut the WebSocket")
     shop.until("orders", "transport", "SSE")
     shop.order("A-2000", "packed")
-    shop.until("chat", "problem", "websocket is cut off")
+    shop.until("chat", "problem", "cut off")
     shop.press("Cut the SSE")
     shop.until("orders", "transport", "polling")
     shop.order("A-2000", "shipped")
