@@ -383,8 +383,9 @@ def test_closed_in_its_handler_hears_no_more(page: Page, place: Deployment) -> N
 
 def test_closed_client_asks_for_nothing(page: Page, place: Deployment) -> None:
     """Also while it was still beginning."""
-    asked = []
-    page.route("**/client.json", lambda route: (asked.append(1), route.abort()))
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/client.json", lambda route: route.abort())
     page.goto(f"{place.url}/pages/client.html?{urlencode({'topic': TOPIC, 'token': place.token('ann', 3600)})}")
     page.wait_for_function("() => window.subscription?.status.state === 'retrying'")
     page.evaluate("client.close()")
