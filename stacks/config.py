@@ -165,7 +165,7 @@ def _model(node: Node) -> str:
 
 def _shop(node: Node, features: Features, certificate: str) -> bool:
     """The demo is about the figures of its job: a features file without them has no shop."""
-    wanted = _one_of(node, "realtime:shop", ("on", "off")) == "on" and FIGURES in features
+    wanted = _one_of(node, "realtime:shop", ("off", "on")) == "on" and FIGURES in features
     if wanted and certificate:
         raise ConfigError("context realtime:certificate: the shop's one domain needs the internal load balancer: write realtime:shop=off")
     return wanted

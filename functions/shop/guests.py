@@ -26,7 +26,7 @@ class Guests:
         """A new one; or that of the guest who renews his token, since a publish's id counts within one `sub`."""
         token = bearer(authorization)
         if token is None:
-            return f"guest-{secrets.token_hex(4)}"
+            return f"guest-{secrets.token_hex(16)}"
         sub = SecretVerifier(self._secret).verify(token).sub
         if not sub.startswith("guest-"):
             raise RealtimeError(Code.FORBIDDEN, "only a guest's token is renewed here")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import os
 from typing import Any
 
@@ -19,7 +20,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     try:
         return _answer(201, guests.admit(raw, event["headers"].get("authorization")), "application/json")
     except RealtimeError as error:
-        return _answer(error.code.value.status, error.problem(), "application/problem+json")
+        answer = _answer(error.code.value.status, error.problem(), "application/problem+json")
+        if error.retry_after is not None:
+            answer["headers"]["Retry-After"] = str(math.ceil(error.retry_after))
+        return answer
 
 
 def _answer(status: int, body: dict[str, object], type: str) -> dict[str, Any]:

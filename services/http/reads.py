@@ -39,10 +39,12 @@ def router(runtime: Runtime, clock: Callable[[], float] = time.time) -> APIRoute
         if_none_match = combined(request.headers.getlist("if-none-match"))
         with pace.reading():
             page = _page(runtime, found, after, limit, if_none_match)
-        advised = max(pace.poll_after(found.feature), runtime.directions.poll_after(found.feature))
-        now, poll_after = clock(), 0 if page.more else advised
+        own = pace.poll_after(found.feature)
+        now, poll_after = clock(), 0 if page.more else max(own, runtime.directions.poll_after(found.feature))
         etag, modified = str(page.cursor), last_modified(page.events[-1].at_ms if page.events else None, now)
-        headers = _headers(found.feature, etag, modified, poll_after)
+        headers = _headers(found.feature, etag, modified) | {"Poll-After": f"{poll_after:g}"}
+        if found.feature.public:  # a directive asks clients for patience, and does not make the edge's copy last
+            headers["Cache-Control"] = f"public, max-age=0, s-maxage={1 if page.more else max(1, math.floor(own))}"
         if not_modified(etag, modified, if_none_match, request.headers.get("if-modified-since"), now):
             return Response(status_code=304, headers=headers)
         single = after is None and not found.keeps_all
@@ -68,13 +70,11 @@ def _seen(if_none_match: str | None) -> Cursor:
     return START
 
 
-def _headers(feature: Feature, etag: str, modified: str | None, poll_after: float) -> dict[str, str]:
-    headers = {"ETag": f'"{etag}"', "Poll-After": f"{poll_after:g}"}
+def _headers(feature: Feature, etag: str, modified: str | None) -> dict[str, str]:
+    headers = {"ETag": f'"{etag}"'}
     if modified:
         headers["Last-Modified"] = modified
-    if feature.public:
-        headers["Cache-Control"] = f"public, max-age=0, s-maxage={max(1, math.floor(poll_after))}"
-    else:
+    if not feature.public:
         headers["Cache-Control"] = "private, no-cache"
         headers["Vary"] = "Authorization"
     return headers

@@ -1,5 +1,6 @@
 """Direct down: what a process knows of it, what it refuses, and the operator's command."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from local.tables import make_access_table
 from realtime.direct import KNOWN_SECONDS, MAX_RETRY_SECONDS, Direction, Directions, DirectionStore, main
 from realtime.dynamo import DynamoDirections
 from realtime.errors import Code, RealtimeError
+from realtime.features import load
 from realtime.memory import MemoryDirections
+from realtime.runtime import Runtime
+from realtime.websocket_runtime import websocket
 from tests.helpers import Clock, feature
 
 ORDERS = feature("orders", pattern="fallback")
@@ -205,3 +209,29 @@ def test_command_without_a_region_says_so(file: str, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(SystemExit, match="no region is set: set AWS_REGION"):
         main(["orders", "--off"], {"FEATURES": file, "ACCESS_TABLE": "access"})
+
+
+# Whoever has to know of it does
+
+
+def environment(file: str) -> dict[str, str]:
+    names = {"LOG_TABLE": "log", "ACCESS_TABLE": "access", "CONNECTIONS_TABLE": "connections", "SECRET_ARN": "arn"}
+    return names | {
+        "FEATURES": file,
+        "WEBSOCKET_ENDPOINT": "https://api/live",
+        "POSTS_PER_SECOND": "100",
+        "FANOUT_QUEUE_URL": "https://queue",
+    }
+
+
+def test_processes_read_the_access_table(table: DynamoDirections, file: str) -> None:
+    """What reads, streams and publishes is put together from the environment, and asks there."""
+    table.put("orders", Direction("polling", 10, time.time() + 600))
+    runtime = Runtime.from_env(environment(file))
+    assert runtime.directions.poll_after(runtime.features["orders"]) == 10
+
+
+def test_message_handlers_do_so_too(table: DynamoDirections, file: str) -> None:
+    """The WebSocket functions' side of the conversation."""
+    table.put("orders", Direction("polling", 10, time.time() + 600))
+    assert websocket(environment(file))._directions.poll_after(load(Path(file))["orders"]) == 10

@@ -90,7 +90,7 @@ def test_synth_is_deterministic(templates: Templates, tmp_path: Path) -> None:
         ("realtime:web-adapter", "latest", "latest is neither a version of the public layer"),
         ("realtime:reserved-concurrency", "0", "0 is not a whole number from 1 up"),
         ("realtime:model", "a model", "a model is not a model's id"),
-        ("realtime:shop", "yes", "yes is not known; write on or off"),
+        ("realtime:shop", "yes", "yes is not known; write off or on"),
         ("realtime:shop-guests", "yes", "yes is not known; write off or on"),
     ],
 )

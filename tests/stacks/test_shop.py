@@ -121,9 +121,10 @@ def test_stack_leaves_nothing_behind(template: dict[str, Any]) -> None:
 
 
 def test_job_runs_every_minute_and_one_at_a_time(template: dict[str, Any]) -> None:
-    """A late or repeated run comes while its idempotency keys are known (5 minutes)."""
+    """A late run comes while its idempotency keys are known (5 minutes); a failed one is not tried again beside the next."""
     rule, late = only(template, "Events::Rule"), only(template, "Lambda::EventInvokeConfig")
     assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert late["MaximumRetryAttempts"] == 0
     assert rule["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] + late["MaximumEventAgeInSeconds"] < 300
     assert next(f["Timeout"] for f in of_type(template, "AWS::Lambda::Function") if "FEATURES" in str(f)) < 60
 
@@ -169,7 +170,7 @@ def test_stack_is_there_if_wanted(templates: Templates, certified: Templates) ->
 @pytest.mark.parametrize(
     ("context", "told"),
     [
-        ({"realtime:certificate": CERTIFICATE}, "the shop's one domain needs the internal load balancer: write realtime:shop=off"),
+        ({"realtime:shop": "on", "realtime:certificate": CERTIFICATE}, "the shop's one domain needs the internal load balancer"),
         (
             {
                 "realtime:shop-guests": "on",

@@ -17,6 +17,7 @@ from functions.shop.day import ALERTS, FIGURES, ORDERS, publications
 from local.tables import make_access_table, make_log_table
 from realtime.cursor import START
 from realtime.errors import Code, RealtimeError
+from realtime.features import Topic
 from realtime.runtime import Runtime
 from realtime.tokens import SecretVerifier, issue
 from tests.helpers import SECRET
@@ -75,6 +76,24 @@ def test_broken_off_minute_is_completed(aws: None, monkeypatch: pytest.MonkeyPat
         with pytest.raises(RealtimeError, match="the log is away"):
             figures.handler(MINUTE, None)
     figures.handler(MINUTE, None)
+    assert logged(figures.runtime, ORDERS) == [each.data for each in publications(STEP) if each.topic == ORDERS]
+
+
+def test_refused_topic_keeps_no_other_back(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no waiting cures is tried once; the other topics get theirs, and Lambda sees the failure."""
+    figures = handler("handler")
+    publish, tried = figures.runtime.publisher.publish, list[str]()
+
+    def refuses(topic: Topic, *arguments: Any, **more: Any) -> object:
+        tried.append(topic.name)
+        if topic.name == FIGURES:
+            raise RealtimeError(Code.INVALID, "not by the schema")
+        return publish(topic, *arguments, **more)
+
+    monkeypatch.setattr(figures.runtime.publisher, "publish", refuses)
+    with pytest.raises(RealtimeError, match="not by the schema"):
+        figures.handler(MINUTE, None)
+    assert tried.count(FIGURES) == 1
     assert logged(figures.runtime, ORDERS) == [each.data for each in publications(STEP) if each.topic == ORDERS]
 
 

@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from realtime.direct import Direction
+from realtime.features import Feature
 from realtime.memory import MemoryDirections
 from realtime.runtime import Runtime
 from tests.helpers import Clock, event
@@ -54,6 +55,19 @@ def test_directed_feature_is_polled_as_the_operator_says(
     answer = client.get("/topics/chat/lobby", headers=bearer())
     assert (answer.json()["poll_after"], answer.headers["poll-after"]) == (25, "25")
     assert client.get(f"/topics/chat/lobby?after={last.epoch}-0&limit=1", headers=bearer()).headers["poll-after"] == "0"
+
+
+def test_directive_does_not_make_the_edges_copy_last(
+    client: TestClient, directed: MemoryDirections, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients are asked for patience; a shared copy is as old as the feature allows, and no older."""
+    monkeypatch.setattr(Feature, "public", True)
+    own = client.get("/topics/chat/lobby").headers
+    directed.put("chat", Direction("polling", 3600, clock() + 600))
+    clock.now += 20
+    answer = client.get("/topics/chat/lobby").headers
+    assert answer["poll-after"] == "3600"
+    assert answer["cache-control"] == own["cache-control"]
 
 
 def test_unquoted_etag_gets_the_full_answer(client: TestClient, publish: Publish) -> None:
