@@ -1,7 +1,7 @@
 /** Where a reader of one topic stands: of events that come twice, late or in any order, each is handed on once and in order. */
 
 export const START = "0-0"; // the cursor of an empty topic
-const MAX_HELD = 1_000; // events; where there are more, all of them come again with the next page
+const MAX_HELD = 1_000; // events, the oldest; what does not fit comes with the next page
 
 /** An event's own cursor, `<epoch>-<seq>`; an epoch has no dash. */
 export const cursorOf = ({ epoch, seq }) => `${epoch}-${seq}`;
@@ -19,7 +19,7 @@ const bySeq = (a, b) => a.seq - b.seq;
 
 export class Order {
   cursor; // everything up to here was handed on; null while there is no position
-  #held = new Map(); // cursor -> event that cannot be handed on yet
+  #held = []; // events that cannot be handed on yet
   #onEvent; #onReset;
 
   /** `onEvent(event, cursor)` for each event; `onReset()` when the position is lost and the events begin anew. */
@@ -29,23 +29,20 @@ export class Order {
 
   /** Whether events wait for what comes before them. */
   get gap() {
-    return this.#held.size > 0;
+    return this.#held.length > 0;
   }
 
   /** Events as they were pushed: hints, each with `prev`, the cursor that it follows. */
   push(events) {
-    if (this.#held.size > MAX_HELD) this.#held.clear();
-    for (const event of events) this.#held.set(cursorOf(event), event);
-    if (!this.cursor) return; // wait for a page: these may be newer
-    for (const event of [...this.#held.values()].sort(bySeq)) {
+    const all = [...this.#held, ...events].sort(bySeq);
+    this.#held = [];
+    for (const event of all) {
       const cursor = cursorOf(event);
-      const isNew = ahead(cursor, this.cursor);
-      if (isNew && !follows(event, this.cursor)) continue;
-      this.#held.delete(cursor);
-      if (isNew) {
+      if (this.cursor && !ahead(cursor, this.cursor)) continue;
+      if (this.cursor && follows(event, this.cursor)) {
         this.cursor = cursor;
         this.#onEvent(event, cursor);
-      }
+      } else if (this.#held.length < MAX_HELD) this.#held.push(event); // without a position, wait for a page: it may be newer
     }
   }
 
@@ -55,16 +52,16 @@ export class Order {
    */
   page({ after, cursor, recovered, events = [] }) {
     if (after && after === this.cursor && !(recovered && after === START)) {
-      for (const [held, { epoch }] of this.#held) if (!cursor?.startsWith(`${epoch}-`)) this.#held.delete(held); // of a life before
+      this.#held = this.#held.filter(({ epoch }) => cursor?.startsWith(`${epoch}-`)); // others are of a life before
       if (!recovered) {
         this.cursor = cursor;
         this.#onReset();
       }
     }
-    if (this.cursor || after || !cursor) return this.push(events);
-    for (const event of events) this.#held.set(cursorOf(event), event);
-    const oldest = [...this.#held.values()].sort(bySeq).find((event) => !ahead(cursorOf(event), cursor));
-    this.cursor = oldest?.prev ?? cursor;
-    this.push([]);
+    if (!this.cursor && !after && cursor) {
+      const oldest = [...this.#held, ...events].sort(bySeq).find((event) => !ahead(cursorOf(event), cursor));
+      this.cursor = oldest?.prev ?? cursor;
+    }
+    this.push(events);
   }
 }

@@ -51,7 +51,7 @@ class Order:
     """The drop-and-hold rule. It knows nothing of time: who asks again for what is missing, and when, is not its business."""
 
     def __init__(self, cursor: str | None = None) -> None:
-        self._held: dict[str, Event] = {}
+        self._held: list[Event] = []
         self.cursor = cursor
 
     @property
@@ -72,13 +72,15 @@ class Order:
     def push(self, events: Iterable[Event]) -> list[Event]:
         """Take events as they were pushed, which are hints, and return those that can be handed on now, in order."""
         ready = []
-        for event in events:
+        waiting = sorted([*self._held, *events], key=_by_seq)
+        self._held = []
+        for event in waiting:
             if self._cursor is not None and self._follows(event):
                 self._move(event)
                 ready.append(event)
             elif len(self._held) < MAX_HELD and (self._cursor is None or self._is_new(event)):
-                self._held[event.cursor] = event
-        return ready + self._released()
+                self._held.append(event)
+        return ready
 
     def page(self, page: Page) -> tuple[bool, list[Event]]:
         """Whether the position was lost, so that events begin anew; and those that can be handed on now.
@@ -88,7 +90,7 @@ class Order:
         lost = False
         if page.after is not None and page.after == self._cursor and not (page.recovered and page.after == START):
             epoch = split(page.cursor or "")[0]
-            self._held = {cursor: event for cursor, event in self._held.items() if event.epoch == epoch}  # others are of a life before
+            self._held = [event for event in self._held if event.epoch == epoch]  # others are of a life before
             lost = not page.recovered
         if lost:
             self.cursor = page.cursor
@@ -98,24 +100,11 @@ class Order:
 
     def _begin(self, cursor: str, events: Sequence[Event]) -> list[Event]:
         """Stand at the page's cursor, or before the oldest event that it brought along."""
-        self._held.update((event.cursor, event) for event in events)
         self.cursor = cursor
-        oldest = min((event for event in self._held.values() if not self._is_new(event)), key=_by_seq, default=None)
+        oldest = min((event for event in [*self._held, *events] if not self._is_new(event)), key=_by_seq, default=None)
         if oldest:
             self.cursor = oldest.prev
-        return self._released()
-
-    def _released(self) -> list[Event]:
-        """Of those that were held, what follows the cursor now; what is old is dropped."""
-        if not self._held or self._cursor is None:
-            return []
-        ready = []
-        for event in sorted(self._held.values(), key=_by_seq):
-            if self._follows(event):
-                self._move(event)
-                ready.append(event)
-        self._held = {cursor: event for cursor, event in self._held.items() if self._is_new(event)}
-        return ready
+        return self.push(events)
 
     def _move(self, event: Event) -> None:
         self._cursor, self._epoch, self._seq = event.cursor, event.epoch, event.seq
