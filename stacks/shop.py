@@ -1,7 +1,7 @@
 """The demo: CloudFront -> page (S3), front door, hubs and streaming Lambda under one domain; every minute, figures job -> event log.
 
 What it adds to the bill: about 1 USD a month, if it always runs. 43,200 runs of the job are within Lambda's free tier (else 0.20
-USD); the 11 events of a run write 33 units, 1.4 million a month (us-east-1: 0.625 USD a million). A page view is some 20 requests.
+USD); the 10.6 events of a run write 30.7 units, 1.33 million a month (us-east-1: 0.625 USD a million). A page view is some 20 requests.
 """
 
 from typing import Any

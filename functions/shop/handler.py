@@ -11,6 +11,6 @@ runtime = Runtime.from_env()
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
-    """The step is the minute that the event is of: EventBridge may deliver it twice, and Lambda try it again."""
+    """The step is the minute that the event is of: EventBridge may deliver it twice, which adds nothing."""
     minute = datetime.fromisoformat(event["time"])
     publish(runtime, int(minute.timestamp()) // 60, RUN)

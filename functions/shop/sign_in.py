@@ -4,12 +4,14 @@ import base64
 import json
 import math
 import os
+import random
 from typing import Any
 
 from functions.shop.guests import Guests
 from realtime.aws import StoredSecret
 from realtime.errors import RealtimeError
 
+RETRY_JITTER = 0.5
 guests = Guests(StoredSecret(os.environ["SECRET_ARN"]))
 
 
@@ -22,7 +24,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     except RealtimeError as error:
         answer = _answer(error.code.value.status, error.problem(), "application/problem+json")
         if error.retry_after is not None:
-            answer["headers"]["Retry-After"] = str(math.ceil(error.retry_after))
+            spread = 1 + random.uniform(0, RETRY_JITTER)  # noqa: S311 - so that not everybody comes back at once
+            answer["headers"]["Retry-After"] = str(math.ceil(error.retry_after * spread))
         return answer
 
 

@@ -1,5 +1,6 @@
 """Direct down: what a process knows of it, what it refuses, and the operator's command."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +9,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.tables import make_access_table
+from local.tables import make_access_table, make_connections_table
 from realtime.direct import KNOWN_SECONDS, MAX_RETRY_SECONDS, Direction, Directions, DirectionStore, main
 from realtime.dynamo import DynamoDirections
 from realtime.errors import Code, RealtimeError
-from realtime.features import load
 from realtime.memory import MemoryDirections
+from realtime.policy import Principal
 from realtime.runtime import Runtime
+from realtime.websocket import Admission
 from realtime.websocket_runtime import websocket
 from tests.helpers import Clock, feature
 
@@ -232,6 +234,10 @@ def test_processes_read_the_access_table(table: DynamoDirections, file: str) -> 
 
 
 def test_message_handlers_do_so_too(table: DynamoDirections, file: str) -> None:
-    """The WebSocket functions' side of the conversation."""
+    """The WebSocket functions' side of the conversation: a subscribe is refused."""
     table.put("orders", Direction("polling", 10, time.time() + 600))
-    assert websocket(environment(file))._directions.poll_after(load(Path(file))["orders"]) == 10
+    make_connections_table(boto3.client("dynamodb"))
+    socket = websocket(environment(file))
+    socket.open("a", Admission(Principal("ann", time.time() + 60, {}), None), int(time.time() * 1000))
+    refused = json.loads(socket.receive("a", '{"action":"subscribe","topic":"orders"}') or b"")
+    assert (refused["action"], refused["code"], refused["topic"], refused["poll_after"]) == ("error", "unavailable", "orders", 10)

@@ -52,7 +52,7 @@ def logged(runtime: Runtime, topic: str) -> list[dict[str, Any]]:
 
 
 def test_minute_is_published_once(aws: None) -> None:
-    """EventBridge may deliver a minute twice, and Lambda try it again: what is in the log stays as it is."""
+    """EventBridge may deliver a minute twice: what is in the log stays as it is."""
     figures = handler("handler")
     for _ in range(2):
         figures.handler(MINUTE, None)
