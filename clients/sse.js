@@ -69,7 +69,7 @@ export class Sse extends Link {
 }
 
 /** Takes the text of a text/event-stream, cut anywhere; gives each block as an object of its fields. A comment's name is empty. */
-function blocks(give) {
+export function blocks(give) {
   let [rest, block] = ["", {}];
   return (text) => {
     const lines = (rest + text).split(/\r?\n/);

@@ -45,7 +45,7 @@ export class Topic {
     return { state, transport: link?.kind ?? null, problem };
   }
 
-  /** Begin, or begin anew where what is possible has changed. */
+  /** Begin, unless it has begun, or is refused for good. */
   start() {
     if (this.refused || this.#reached >= 0) return;
     this.elsewhere = null;

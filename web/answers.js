@@ -1,5 +1,7 @@
 /** Answers: POST /guests -> token -> POST /answers -> pieces as they are written, over as many connections as it takes -> text and strip. */
 
+import { blocks } from "/clients/sse.js";
+
 import { ask } from "./guest.js";
 
 const MAX_TOKENS = 300;
@@ -14,22 +16,6 @@ const ENDS = ["done", "failed", "cancelled"]; // events after which nothing foll
 const AGAIN = ["too_many_requests", "unavailable", "internal"]; // codes with which the same request may succeed later
 const SIGN_IN = ["unauthorized", "expired"]; // codes that a new token cures
 const REASONS = { TimeoutError: "no answer within 10 s", TypeError: "no connection", SyntaxError: "what came is not JSON" };
-
-/** Takes the text of a text/event-stream, cut anywhere; gives each block as an object of its fields. A comment's name is empty. */
-export function blocks(give) {
-  let [rest, block] = ["", {}];
-  return new WritableStream({
-    write(text) {
-      const lines = (rest + text).split(/\r?\n/);
-      rest = lines.pop();
-      for (const line of lines) {
-        const [, name, value] = /^([^:]*):? ?(.*)$/s.exec(line);
-        if (line) block[name] = name === "data" && "data" in block ? `${block.data}\n${value}` : value;
-        else { give(block); block = {}; }
-      }
-    },
-  });
-}
 
 let login = null; // { token, renewAt }, renewAt on the clock of Date.now()
 
@@ -120,7 +106,7 @@ class Answer {
       this.#place = new URL(response.headers.get("Content-Location") ?? "", response.url);
       this.resumed += this.cursor ? 1 : 0;
       this.#change(response.status === 204 ? { state: "done" } : { state: "live", problem: "" });
-      await response.body?.pipeThrough(new TextDecoderStream()).pipeTo(blocks((block) => { heard(); this.#take(block); }));
+      await response.body?.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write: blocks((block) => { heard(); this.#take(block); }) }));
     } catch (error) {
       throw signal.aborted ? signal.reason : error;
     } finally {

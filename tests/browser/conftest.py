@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.deployment import Deployment, deployed
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -25,3 +27,10 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     with browser.new_context() as context:
         yield context.new_page()
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """All three transports behind one origin, for the tests of a module."""
+    with deployed(tmp_path_factory.mktemp("deployment")) as deployment:
+        yield deployment

@@ -84,8 +84,8 @@ def test_blocks_are_read_however_they_are_cut(page: Page, url: str) -> None:
     text = ": hi\n\nretry: 5\r\nid: e-1\r\n\r\nevent: text\ndata: {a\u2028:\ndata:b}\n\ndata: cut"
     page.goto(url)
     read = """async ([text, size]) => {
-        const { blocks } = await import("/answers.js"), got = [], writer = blocks(block => got.push(block)).getWriter()
-        for (let at = 0; at < text.length; at += size) await writer.write(text.slice(at, at + size))
+        const { blocks } = await import("/clients/sse.js"), got = [], write = blocks(block => got.push(block))
+        for (let at = 0; at < text.length; at += size) write(text.slice(at, at + size))
         return got
     }"""
     for size in (1, 2, 3, 7, len(text)):

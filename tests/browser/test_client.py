@@ -12,18 +12,12 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page
 
-from tests.deployment import Deployment, deployed
+from tests.deployment import Deployment
 
 FULL = os.environ.get("SOAK") == "full"
 SECONDS = 120.0 if FULL else 1.0  # one round of the faults takes 17 s
 A_SECOND = 50
 TOPIC = "orders/1"
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    with deployed(tmp_path_factory.mktemp("deployment")) as deployment:
-        yield deployment
 
 
 @pytest.fixture

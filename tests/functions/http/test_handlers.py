@@ -2,15 +2,12 @@
 
 import importlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
-from local.tables import make_access_table, make_log_table
 from realtime.tokens import issue
 from tests.helpers import SECRET
 from tests.lambda_runtime import http_event
@@ -22,19 +19,11 @@ Handler = Callable[[dict[str, Any], object], dict[str, Any]]
 
 
 @pytest.fixture
-def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Handler, Handler]]:
+def handlers(aws: None) -> tuple[Handler, Handler]:
     """Front door and reads, imported anew with the environment of the stacks."""
-    with mock_aws():
-        client = boto3.client("dynamodb")
-        make_log_table(client)
-        make_access_table(client)
-        secret = boto3.client("secretsmanager").create_secret(Name="signing", SecretString=SECRET)["ARN"]
-        variables = {"LOG_TABLE": "log", "ACCESS_TABLE": "access", "SECRET_ARN": secret, "FEATURES": str(ROOT / "features.toml")}
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        modules = [importlib.import_module(f"functions.http.{name}") for name in ("front_door", "reads")]
-        front_door, reads = (importlib.reload(module).handler for module in modules)
-        yield front_door, reads
+    modules = [importlib.import_module(f"functions.http.{name}") for name in ("front_door", "reads")]
+    front_door, reads = (importlib.reload(module).handler for module in modules)
+    return front_door, reads
 
 
 def post(handler: Handler, path: str, body: object, **claims: object) -> dict[str, Any]:

@@ -3,18 +3,14 @@
 import base64
 import importlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from functions.shop import job
 from functions.shop.day import ALERTS, FIGURES, ORDERS, publications
-from local.tables import make_access_table, make_log_table
 from realtime.cursor import START
 from realtime.errors import Code, RealtimeError
 from realtime.features import Topic
@@ -26,20 +22,6 @@ from tests.lambda_runtime import http_event
 ROOT = Path(__file__).parents[3]
 MINUTE = {"time": "2026-11-24T18:05:00Z"}
 STEP = 29_925_725
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Tables and secret, with the environment of the stack."""
-    with mock_aws():
-        client = boto3.client("dynamodb")
-        make_log_table(client)
-        make_access_table(client)
-        secret = boto3.client("secretsmanager").create_secret(Name="signing", SecretString=SECRET)["ARN"]
-        variables = {"LOG_TABLE": "log", "ACCESS_TABLE": "access", "SECRET_ARN": secret, "FEATURES": str(ROOT / "features.toml")}
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        yield
 
 
 def handler(name: str) -> ModuleType:
