@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import pytest
@@ -20,6 +20,17 @@ A_SECOND = 50
 TOPIC = "orders/1"
 
 
+class Place(Protocol):
+    """What a page is opened on."""
+
+    @property
+    def url(self) -> str: ...
+
+    def token(self, sub: str, seconds: int) -> str: ...
+
+    def publish(self, topic: str, data: object) -> object: ...
+
+
 @pytest.fixture
 def place(here: Deployment) -> Iterator[Deployment]:
     """The deployment without a fault, before and after."""
@@ -31,7 +42,7 @@ def place(here: Deployment) -> Iterator[Deployment]:
     here.direct("orders", None)
 
 
-def opened(page: Page, place: Deployment, topic: str = TOPIC, **query: object) -> Page:
+def opened(page: Page, place: Place, topic: str = TOPIC, **query: object) -> Page:
     """The page of one subscription, once it is live."""
     asked = {"topic": topic, "token": place.token("ann", 3600), **query}
     page.goto(f"{place.url}/pages/client.html?{urlencode(asked)}")
@@ -63,7 +74,7 @@ def publish(place: Deployment, first: int, count: int, topic: str = TOPIC) -> No
 class Publisher(threading.Thread):
     """Publishes 1, 2, 3 ... at an even rate until it is told to stop."""
 
-    def __init__(self, place: Deployment, topic: str) -> None:
+    def __init__(self, place: Place, topic: str) -> None:
         super().__init__(daemon=True)
         self._place, self._topic, self._stop_now = place, topic, threading.Event()
         self.published = 0
@@ -93,11 +104,17 @@ def test_every_fault_in_turn_loses_nothing(page: Page, place: Deployment) -> Non
             fault(page, place)
     total = publisher.stop()
     assert got(page, total, 30) == list(range(total))
+    found = figures(page)
+    print(json.dumps({"events": total, **found}))
+    assert found["p95"] < 2000 or not FULL  # the short form runs beside other tests
+
+
+def figures(page: Page) -> dict[str, float]:
+    """How many losses of the connection, and ms from their notice to the next event. There was no reset and no error."""
     record = page.evaluate("record")
-    took = sorted(ms for ms, _ in record["losses"])
-    print(json.dumps({"events": total, "losses": len(took), "p50": statistics.median(took), "p95": took[int(len(took) * 0.95)]}))
     assert (record["resets"], record["errors"]) == (0, [])
-    assert took[int(len(took) * 0.95)] < 2000 or not FULL  # the short form runs beside other tests
+    took = sorted(ms for ms, _ in record["losses"])
+    return {"losses": len(took), "p50": statistics.median(took), "p95": took[int(len(took) * 0.95)], "max": took[-1]}
 
 
 def _cut_websocket(page: Page, place: Deployment) -> None:
@@ -133,7 +150,7 @@ def _restart(page: Page, place: Deployment) -> None:
     page.wait_for_timeout(2_000)
 
 
-def _hidden_and_shown(page: Page, _: Deployment) -> None:
+def hidden_and_shown(page: Page, *_: object) -> None:
     page.evaluate(SHOW, "hidden")
     page.wait_for_timeout(2_000)
     page.evaluate(SHOW, "visible")
@@ -141,7 +158,7 @@ def _hidden_and_shown(page: Page, _: Deployment) -> None:
     page.wait_for_timeout(1_000)
 
 
-def _asleep(page: Page, _: Deployment) -> None:
+def asleep(page: Page, *_: object) -> None:
     page.evaluate("const now = Date.now; Date.now = () => now() + 600_000")
     page.wait_for_timeout(2_500)
 
@@ -159,8 +176,8 @@ FAULTS: list[Callable[[Page, Deployment], None]] = [
     _all_back,
     _network_off_and_on,
     _restart,
-    _hidden_and_shown,
-    _asleep,
+    hidden_and_shown,
+    asleep,
 ]
 
 

@@ -105,10 +105,10 @@ def test_two_hundred_through_faults_of_their_own(deployment: Deployment) -> None
             restarts.append((down, time.monotonic()))
         publishing(deployment, part_seconds)
     cpu = [round(time.process_time() - spent, 1)]
-    told = [json.loads(crowd.communicate(timeout=SECONDS + 60)[0]) for crowd in crowds]
-    members: list[dict[str, Any]] = [member for crowd in told for member in crowd["told"]]
+    told = [crowd.communicate(timeout=SECONDS + 60)[0].splitlines() for crowd in crowds]
+    members: list[dict[str, Any]] = [json.loads(line) for lines in told for line in lines[:-1]]
     assert {(member["events"], tuple(member["wrong"]), member["resets"]) for member in members} == {(each, (), 0)}
-    cpu += [crowd["cpu"] for crowd in told]  # seconds: of the servers, and of each process of clients
+    cpu += [float(lines[-1]) for lines in told]  # seconds: of the servers, and of each process of clients
     transports = sum((Counter(member["transports"]) for member in members), Counter[str]())
     waits = [(noticed, first) for member in members for noticed, first in member["waits"]]
     cuts = figures([first - noticed for noticed, first in waits if not during(restarts, noticed, first)])
