@@ -1,0 +1,96 @@
+"""What a feature is asked to bear in a month of 30 days, as features.toml says it."""
+
+from dataclasses import dataclass, replace
+
+from realtime.features import Feature
+
+DAYS = 30
+HOURS = DAYS * 24
+SECONDS = HOURS * 3600
+
+EVENT_BYTES = 320
+"""Of an event on the line: 100 bytes of data and what stands around it, as an SSE stream sends it (docs/sse.md)."""
+
+READERS_OF_A_ROOM = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """`readers` have the feature open, all of them in the same `hours` of each day, in one visit.
+
+    `events` a second are of the whole feature, day and night, spread evenly over its `topics`; each reader follows one topic.
+    """
+
+    readers: int
+    hours: float
+    events: float
+    topics: int = 1
+    latency: float = 30.0
+    interval: float = 30.0
+    stream: float = 60.0
+    bytes: int = EVENT_BYTES
+    public: bool = False
+    keeps_all: bool = True
+    two_way: bool = False
+
+    @classmethod
+    def of(cls, feature: Feature) -> "Load":
+        """The load that the feature's table describes."""
+        return cls(
+            readers=feature.readers,
+            hours=feature.open,
+            events=feature.events,
+            topics=_topics(feature),
+            latency=feature.latency,
+            interval=feature.interval_seconds,
+            stream=feature.stream,
+            public=feature.public,
+            keeps_all=feature.keep == "all",
+            two_way=feature.direction == "both",
+        )
+
+    def with_readers(self, readers: int) -> "Load":
+        """The same, of so many readers; topics grow with them where they did."""
+        topics = self.topics if self.topics == 1 else max(1, round(self.topics * readers / self.readers))
+        return replace(self, readers=readers, topics=topics)
+
+    @property
+    def visits(self) -> float:
+        """Openings of the page: one a reader and day."""
+        return self.readers * DAYS
+
+    @property
+    def open_seconds(self) -> float:
+        """While anybody has it open."""
+        return self.hours * 3600 * DAYS
+
+    @property
+    def reader_seconds(self) -> float:
+        return self.readers * self.open_seconds
+
+    @property
+    def appends(self) -> float:
+        """Events of the month."""
+        return self.events * SECONDS
+
+    @property
+    def rate(self) -> float:
+        """Events a second that one reader gets."""
+        return self.events / self.topics
+
+    @property
+    def deliveries(self) -> float:
+        """Events that reach readers, each counted."""
+        return self.rate * self.reader_seconds
+
+    @property
+    def audience(self) -> float:
+        """Readers of one topic."""
+        return self.readers / self.topics
+
+
+def _topics(feature: Feature) -> int:
+    """How many topics are alive at once: one; with rooms one for each ten readers; of owners one for each reader."""
+    if feature.access.read == "owner":
+        return feature.readers
+    return max(1, feature.readers // READERS_OF_A_ROOM) if feature.rooms else 1

@@ -1,0 +1,215 @@
+"""What each way of serving a feature uses in a month, from first principles: requests, messages, units, hours, bytes.
+
+Everything is counted that grows with the load or stands by the hour. Left out: storage, alarms (0.10 USD each), the build. What an
+operation costs in DynamoDB is what `make bench` and the tests count; docs/costs.md has every figure with its source.
+"""
+
+import math
+from collections.abc import Callable
+
+from advisor.load import DAYS, HOURS, Load
+from advisor.prices import Usage, added, total
+from advisor.ways import Way
+
+GIGA = 1e9
+
+FUNCTION_GB = 1.0
+POLL_SECONDS = 0.005
+"""Billed for a poll, and for a publish, by a warm function of 1 GB (bench: warm)."""
+MESSAGE_SECONDS = 0.020
+"""Billed for a WebSocket message (docs/websocket.md)."""
+POSTS_PER_SECOND = 3_000.0
+"""Of one function's fan-out (bench: fanout)."""
+
+ACCESS_LOG_BYTES = 300
+PLATFORM_LOG_BYTES = 700
+"""Lambda's own records of an invocation, as JSON: start and report."""
+
+ANSWER_BYTES = 400
+"""Headers of an answer to a poll; all of a 304."""
+COMMENT_BYTES = 20
+HEARTBEAT_SECONDS = 15
+
+ROTATION_SECONDS = 180.0
+"""Mean life of a stream on the service (realtime/hub.py: 120 to 240 s)."""
+STREAM_SHARE = 0.9
+"""Mean life of a stream on Lambda, of `stream`: 80 to 100 %."""
+CONNECTION_SECONDS = 105 * 60.0
+"""Mean life of a WebSocket: asked to leave after 100 to 110 min (realtime/websocket.py)."""
+PINGS = (3.0, 15.0, 60.0)
+PING_SECONDS = 300.0
+"""When a WebSocket client pings after an event, and how often at least (clients/websocket.py)."""
+
+TASK_READERS = 2_000
+LEAST_TASKS, MOST_TASKS = 2, 20
+TASK_VCPU, TASK_GB = 0.25, 0.5
+"""stacks/sse_service.py."""
+LOOKS_A_SECOND = 4.0
+"""Of the log bus, and at most of a stream on Lambda."""
+STREAM_GB = 0.5
+SUBSCRIBERS_PER_UNIT = 30
+"""Rows of subscribers that one strong read of 4 KB brings (docs/websocket.md)."""
+VALKEY_GB = 0.1
+VALKEY_CHECK_SECONDS = 5.0
+FRAME_BYTES = 32 * 1024
+LCU_CONNECTIONS, LCU_NEW_PER_SECOND, LCU_GB = 3_000.0, 25.0, 1.0
+
+
+def usage(load: Load, way: Way) -> Usage:
+    """By billed item (advisor/prices.json), publishing included."""
+    return _USAGES[way](load)
+
+
+def publishing(load: Load) -> Usage:
+    """A backend that posts each event with an idempotency key: 3 writes (2 where only the newest is kept) and 1 read."""
+    return _calls("http-api-requests", load.appends, POLL_SECONDS) | {
+        "dynamodb-writes": load.appends * (3 if load.keeps_all else 2),
+        "dynamodb-reads": load.appends,
+    }
+
+
+def polling(load: Load) -> Usage:
+    """Every reader asks once an interval. What is public is shared at the edge: one request an interval and topic goes further."""
+    polls = load.reader_seconds / load.interval
+    through = min(polls, load.topics * load.open_seconds / load.interval) if load.public else polls
+    news = min(1.0, load.rate * load.interval)  # the share of polls that find something
+    with_news = 1.0 if load.keeps_all else 0.5  # history is read, or the head alone
+    out = polls * (ANSWER_BYTES + news * load.bytes * max(1.0, load.rate * load.interval)) / GIGA
+    edge = {"cloudfront-requests": polls, "cloudfront-gb": out} if load.public else {"data-out-gb": out}
+    reads = {"dynamodb-reads": through * (0.5 * (1 - news) + with_news * news)}
+    return added(publishing(load), _calls("http-api-requests", through, POLL_SECONDS), reads, edge)
+
+
+def sse_service(load: Load) -> Usage:
+    """Hubs on Fargate behind CloudFront and a load balancer; the cheaper bus of two."""
+    return added(publishing(load), _hubs(load), min((_log_bus(load), _valkey_bus(load)), key=total))
+
+
+def sse_lambda(load: Load) -> Usage:
+    """Each open stream is a running function, which looks at the log twice within `latency`, at most every 250 ms."""
+    streams = load.visits + load.reader_seconds / (STREAM_SHARE * load.stream)
+    abandoned = load.visits * load.stream / 2  # a client that leaves does not stop it
+    seconds = load.reader_seconds + abandoned
+    looks = min(LOOKS_A_SECOND, max(0.2, 2 / load.latency))
+    out = load.deliveries * load.bytes + load.reader_seconds / HEARTBEAT_SECONDS * COMMENT_BYTES + streams * ANSWER_BYTES
+    return added(
+        publishing(load),
+        _calls("rest-api-requests", streams, 0.0),
+        {
+            "lambda-gb-seconds": seconds * STREAM_GB,
+            "dynamodb-reads": seconds * looks * 0.5 + streams,
+            "data-out-gb": out / GIGA,
+        },
+    )
+
+
+def websocket(load: Load) -> Usage:
+    """API Gateway holds the connections; each message in is a call of a function, each event a message to each reader."""
+    connects = load.visits + load.reader_seconds / CONNECTION_SECONDS
+    pings = load.reader_seconds * _pings_a_second(load.rate)
+    frames = load.deliveries * math.ceil(load.bytes / FRAME_BYTES)
+    posts = load.deliveries / POSTS_PER_SECOND  # seconds of a function
+    subscribed = {
+        "websocket-messages": 2 * connects + 2 * pings + frames,
+        "websocket-minutes": load.reader_seconds / 60,
+        "dynamodb-writes": connects * (3 + 3 + 2) + pings,  # ticket and row, subscribe, disconnect; a ping writes the row
+        "dynamodb-reads": connects + pings * 0.5 + load.appends * max(1.0, load.audience / SUBSCRIBERS_PER_UNIT),
+        "lambda-gb-seconds": posts * FUNCTION_GB,
+        "data-out-gb": frames * load.bytes / GIGA,
+    }
+    called = _calls("", 4 * connects + pings, MESSAGE_SECONDS)  # authorizer, connect, subscribe, disconnect
+    tickets = _calls("http-api-requests", connects, POLL_SECONDS)
+    return added(_spoken(load) if load.two_way else _pushed(load), tickets, called, subscribed)
+
+
+def fallback(load: Load) -> Usage:
+    """Everybody by WebSocket, and the hubs stand ready for those who cannot: polls come on top only while others fail."""
+    return added(websocket(load), _hubs(Load(readers=0, hours=load.hours, events=0)))
+
+
+def appsync(load: Load) -> Usage:
+    """AppSync Events: an operation for each publish, delivery, connect and subscribe. It keeps no log: nothing resumes."""
+    connects = load.visits + load.reader_seconds / (24 * 3600)  # closed after 24 h
+    return {
+        "appsync-operations": load.appends + load.deliveries + 2 * connects,
+        "appsync-minutes": load.reader_seconds / 60,
+        "data-out-gb": load.deliveries * load.bytes / GIGA,
+    }
+
+
+def _hubs(load: Load) -> Usage:
+    busy_hours = load.hours * DAYS
+    more = max(0, tasks(load) - LEAST_TASKS)
+    task_hours = LEAST_TASKS * HOURS + more * busy_hours
+    connects = load.visits + load.reader_seconds / ROTATION_SECONDS
+    out = (load.deliveries * load.bytes + load.reader_seconds / HEARTBEAT_SECONDS * COMMENT_BYTES + connects * ANSWER_BYTES) / GIGA
+    a_second = connects / load.open_seconds
+    lcus = max(2 * load.readers / LCU_CONNECTIONS, 2 * a_second / LCU_NEW_PER_SECOND, out / busy_hours / LCU_GB)  # both sides count
+    return {
+        "fargate-vcpu-hours": task_hours * TASK_VCPU,
+        "fargate-gb-hours": task_hours * TASK_GB,
+        "public-ipv4-hours": task_hours,
+        "load-balancer-hours": HOURS,
+        "lcu-hours": lcus * busy_hours,
+        "cloudfront-requests": connects,
+        "cloudfront-gb": out,
+    }
+
+
+def tasks(load: Load) -> int:
+    """Of the service, while the feature is open."""
+    return min(MOST_TASKS, max(LEAST_TASKS, math.ceil(load.readers / TASK_READERS)))
+
+
+def _log_bus(load: Load) -> Usage:
+    """Each hub looks at each topic that has readers there, half a unit a look, however many they are."""
+    followed = min(load.topics * tasks(load), load.readers)
+    return {"dynamodb-reads": followed * load.open_seconds * LOOKS_A_SECOND * 0.5}
+
+
+def _valkey_bus(load: Load) -> Usage:
+    """PubSubStack: a relay from the table's stream to the cache, and a look at the log every 5 s."""
+    followed = min(load.topics * tasks(load), load.readers)
+    told = _calls("", load.appends, MESSAGE_SECONDS)
+    return told | {
+        "valkey-gb-hours": VALKEY_GB * HOURS,
+        "valkey-ecpus": load.appends * (1 + tasks(load)),
+        "dynamodb-reads": followed * load.open_seconds / VALKEY_CHECK_SECONDS * 0.5,
+    }
+
+
+def _spoken(load: Load) -> Usage:
+    """Clients publish over their WebSocket: a message, an ack, 4 writes and 1 read of the append; the function pushes before the ack."""
+    return added(
+        _calls("", load.appends, MESSAGE_SECONDS),
+        {"websocket-messages": 2 * load.appends, "dynamodb-writes": 4 * load.appends, "dynamodb-reads": load.appends},
+    )
+
+
+def _pushed(load: Load) -> Usage:
+    """A backend publishes by the front door; the broadcaster pushes what the table's stream tells it, at most a call an event."""
+    return added(publishing(load), _calls("", load.appends, MESSAGE_SECONDS))
+
+
+def _pings_a_second(rate: float) -> float:
+    """Of a connection whose topic has `rate` events a second: after each event at 3, 15 and 60 s, then every 300 s, never less."""
+    gap = 1 / rate if rate else math.inf
+    soon = sum(1 for after in PINGS if after < gap)
+    return max(1 / PING_SECONDS, (soon + max(0.0, gap - PINGS[-1]) / PING_SECONDS) / gap if gap < math.inf else 0.0)
+
+
+def _calls(door: str, count: float, seconds: float) -> dict[str, float]:
+    """Requests through an API (none: called by another service) to a function, and what both write into logs."""
+    found = {"lambda-requests": count, "lambda-gb-seconds": count * seconds * FUNCTION_GB}
+    found["logs-gb"] = count * (PLATFORM_LOG_BYTES + (ACCESS_LOG_BYTES if door else 0)) / GIGA
+    return found | ({door: count} if door else {})
+
+
+_USAGES: dict[Way, Callable[[Load], Usage]] = {
+    "polling": polling,
+    "sse-service": sse_service,
+    "sse-lambda": sse_lambda,
+    "websocket": websocket,
+    "fallback": fallback,
+    "appsync": appsync,
+}
