@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
+from aws_cdk import Stack
 from constructs import Construct, Node
 
 from functions.shop.day import FIGURES
-from realtime.features import Feature, Features, FeaturesError, Pattern, load
+from realtime.features import Feature, Features, FeaturesError, load
 from stacks.assets import AssetError
+from stacks.needs import NEEDS, served
+from stacks.tags import tagged
 
-S = TypeVar("S", bound=Construct)
-Host = Literal["service", "lambda"]
+S = TypeVar("S", bound=Stack)
 
 
 class ConfigError(Exception):
@@ -78,20 +80,21 @@ class Config:
             shop_guests=_shop_guests(node, oidc),
         )
 
-    def served(self, *patterns: Pattern, host: Host | None = None) -> dict[str, Feature]:
-        """The features that use one of the patterns, on that host if one is named."""
-        return {name: f for name, f in self.features.items() if f.pattern in patterns and host in (None, f.host)}
+    def served(self, stack: str) -> dict[str, Feature]:
+        """The features that need the stack of that name."""
+        return served(self.features, stack)
 
-    def when(self, stack: Callable[..., S], *patterns: Pattern, host: Host | None = None) -> Callable[..., S | None]:
-        """The stack's class if a feature uses one of the patterns, on that host if one is named; else what makes nothing.
+    def when(self, stack: type[S]) -> Callable[..., S | None]:
+        """What makes the stack, and tags it, if a feature needs it (stacks/needs.py); else what makes nothing.
 
         So a stack may be handed one that is None: by then it is not made either, which types cannot say.
         """
-        return stack if self.served(*patterns, host=host) else _nothing
+        features = self.served(stack.__name__)
+        return tagged(stack, NEEDS[stack.__name__].tag, features) if features else _nothing
 
-    def demo(self, stack: Callable[..., S]) -> Callable[..., S | None]:
-        """The stack's class if the shop is wanted."""
-        return stack if self.shop else _nothing
+    def demo(self, stack: type[S]) -> Callable[..., S | None]:
+        """The same for the shop, which shows every feature, if it is wanted."""
+        return tagged(stack, "shop", self.features) if self.shop else _nothing
 
 
 def _nothing(*_: object, **__: object) -> None:

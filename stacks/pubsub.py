@@ -134,7 +134,7 @@ class PubSubStack(Stack):
             sources.DynamoEventSource(
                 self._core.log,
                 starting_position=lambda_.StartingPosition.LATEST,
-                filters=[lambda_.FilterCriteria.filter(new_heads(self._core.config.features, ("sse", "fallback"), ("service",)))],
+                filters=[lambda_.FilterCriteria.filter(new_heads(self._core.config.served("PubSubStack")))],
                 batch_size=100,
                 bisect_batch_on_error=True,
                 report_batch_item_failures=True,

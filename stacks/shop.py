@@ -56,7 +56,7 @@ class ShopStack(Stack):
         self._core, self._config = core, core.config
         self._websocket, self._sse, self._streams = websocket, sse, streams
         if polling:
-            self.add_dependency(polling)  # it adds the reads to the front door
+            self.add_stack_dependency(polling)  # it adds the reads to the front door
         self._job()
         self._site = Site(self, "Page", facts=self._facts())
         distribution = self._edge()
@@ -138,7 +138,7 @@ class ShopStack(Stack):
             wait = above_heartbeat("CloudFront's read time-out", IDLE_SECONDS)
             found[f"{url}/*"] = _through(origins.HttpOrigin(domain, read_timeout=wait))
             streams = _through(origins.HttpOrigin(domain, origin_path=url, read_timeout=wait))
-            served = self._config.served("sse", "fallback", host="lambda")
+            served = self._config.served("SseLambdaStack")
             paths = [f"/topics/{name}{'/*' if feature.rooms else ''}/stream" for name, feature in served.items()]
             found |= dict.fromkeys(["/answers*", *paths], streams)
         if self._sse and self._sse.origin:

@@ -43,7 +43,7 @@ class SseLambdaStack(Stack):
     def __init__(self, scope: Construct, id: str, *, core: CoreStack, **stack: Any) -> None:
         super().__init__(scope, id, **stack)
         self._core, self._config = core, core.config
-        self._features = core.config.served("sse", "fallback", host="lambda")
+        self._features = core.config.served("SseLambdaStack")
         self._answers = any(map(answered, self._features.values()))
         self._seconds = self._longest_life()
         self._function = self._streaming_function()

@@ -141,6 +141,7 @@ class SseServiceStack(Stack):
             min_healthy_percent=100,
             max_healthy_percent=200,
             health_check_grace_period=Duration.seconds(60),
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,  # tasks are what is billed
         )
 
     def _task(self) -> ecs.FargateTaskDefinition:

@@ -17,6 +17,7 @@ from stacks.core import CoreStack
 from stacks.parts.access_log import WEBSOCKET_FIELDS, AccessLog
 from stacks.parts.api_log_role import api_log_role
 from stacks.parts.function import Function
+from stacks.parts.heads import topics
 from stacks.parts.nag import accept
 from stacks.parts.table import Table
 
@@ -135,9 +136,7 @@ class WebSocketStack(Stack):
 
     def _unclaimed(self) -> dict[str, Any]:
         """Which records of the stream matter: new heads of our features' topics without a claim. Others cost no invocation."""
-        features = [(name, f.rooms) for name, f in self._core.config.features.items() if f.pattern in ("websocket", "fallback")]
-        topics = [{"prefix": f"{name}/"} if rooms else name for name, rooms in features]
-        image = {"entry": [HEAD], "pushed_by": [STREAM], "topic": topics}
+        image = {"entry": [HEAD], "pushed_by": [STREAM], "topic": topics(self._core.config.served("WebSocketStack"))}
         return {"dynamodb": {"NewImage": {name: {"S": values} for name, values in image.items()}}}
 
     def _function(self, id: str, handler: str, description: str, environment: dict[str, str], seconds: int = 15) -> Function:

@@ -1,14 +1,17 @@
 """Which records of the log's stream matter to a consumer. Lambda drops the others, and charges nothing for them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from realtime.dynamo import HEAD
-from realtime.features import Features, Pattern
+from realtime.features import Feature
 
 
-def new_heads(features: Features, patterns: Iterable[Pattern], hosts: Iterable[str] = ("service", "lambda")) -> dict[str, Any]:
-    """The filter for new heads of the topics that the patterns serve, on those hosts."""
-    served, hosts = set(patterns), set(hosts)
-    topics = [{"prefix": f"{name}/"} if f.rooms else name for name, f in features.items() if f.pattern in served and f.host in hosts]
-    return {"dynamodb": {"NewImage": {"entry": {"S": [HEAD]}, "topic": {"S": topics}}}}
+def new_heads(features: Mapping[str, Feature]) -> dict[str, Any]:
+    """The filter for new heads of the features' topics."""
+    return {"dynamodb": {"NewImage": {"entry": {"S": [HEAD]}, "topic": {"S": topics(features)}}}}
+
+
+def topics(features: Mapping[str, Feature]) -> list[str | dict[str, str]]:
+    """What a filter says of the features' topics: the name, or how it begins where there are rooms."""
+    return [{"prefix": f"{name}/"} if feature.rooms else name for name, feature in features.items()]

@@ -8,16 +8,9 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
+from app import build
 from stacks.assets import Target, install
 from stacks.config import Config
-from stacks.core import CoreStack
-from stacks.network import NetworkStack
-from stacks.polling import PollingStack
-from stacks.pubsub import PubSubStack
-from stacks.shop import ShopStack
-from stacks.sse_lambda import SseLambdaStack
-from stacks.sse_service import SseServiceStack
-from stacks.websocket import WebSocketStack
 
 ROOT = Path(__file__).parents[2]
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/5f1c0a52-3b7e-4c8e-9d58-3c2f5a4f7e11"
@@ -32,24 +25,22 @@ OTHER: dict[str, Any] = {
 Templates = dict[str, dict[str, Any]]
 
 
-def synthesize(folder: Path, features: Path, *, validate: bool = False, plugins: tuple[Any, ...] = (), **context: Any) -> Templates:
-    """Templates by stack, for a features file and context keys (with _ for -, after realtime:)."""
+def made(folder: Path, features: Path, *, validate: bool = False, **context: Any) -> cdk.App:
+    """The app as app.py builds it, for a features file and context keys (with _ for -, after realtime:)."""
     install(Target("3.14", "arm64"))
     keys = json.loads((ROOT / "cdk.json").read_text())["context"] | {"features": str(features)}
     keys |= {f"realtime:{key.replace('_', '-')}": value for key, value in context.items()}
     keys["aws:cdk:disable-asset-staging"] = True  # else each synth copies 160 MB; the templates, hashes included, are the same
     app = cdk.App(context=keys, outdir=str(folder), builtin_cloud_formation_validation=validate)
+    build(app, Config.of(app))
+    return app
+
+
+def synthesize(folder: Path, features: Path, *, plugins: tuple[Any, ...] = (), **chosen: Any) -> Templates:
+    """Templates by stack."""
+    app = made(folder, features, **chosen)
     if plugins:
         cdk.Validations.of(app).add_plugins(*plugins)
-    config = Config.of(app)
-    core = CoreStack(app, "CoreStack", config=config)
-    polling = config.when(PollingStack, "polling", "fallback")(app, "PollingStack", core=core)
-    websocket = config.when(WebSocketStack, "websocket", "fallback")(app, "WebSocketStack", core=core)
-    network = config.when(NetworkStack, "sse", "fallback", host="service")(app, "NetworkStack")
-    sse = config.when(SseServiceStack, "sse", "fallback", host="service")(app, "SseServiceStack", core=core, network=network)
-    config.when(PubSubStack, "sse", "fallback", host="service")(app, "PubSubStack", core=core, network=network)
-    streams = config.when(SseLambdaStack, "sse", "fallback", host="lambda")(app, "SseLambdaStack", core=core)
-    config.demo(ShopStack)(app, "ShopStack", core=core, polling=polling, websocket=websocket, sse=sse, streams=streams)
     app.synth()
     return {file.name.removesuffix(".template.json"): json.loads(file.read_text()) for file in sorted(folder.glob("*.template.json"))}
 

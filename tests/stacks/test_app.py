@@ -1,6 +1,7 @@
 """The whole app: snapshots, rules of others (cdk-nag, cfn-lint, CloudFormation's), and what the context may say."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import pytest
 from cdk_nag import AwsSolutionsChecks
 from syrupy.assertion import SnapshotAssertion
 
-from realtime.features import FeaturesError
 from stacks.config import Config, ConfigError
 from tests.stacks.conftest import OTHER, ROOT, Templates, synthesize
 
@@ -116,7 +116,11 @@ def test_issuer_reaches_the_functions(tmp_path: Path) -> None:
 
 
 def test_wrong_features_file_fails_the_synth(tmp_path: Path) -> None:
-    """What cannot work is refused before anything is deployed."""
-    (tmp_path / "features.toml").write_text('[features.a]\npattern = "polling"\nlatency = "100ms"\n')
-    with pytest.raises(FeaturesError, match="polling is for 1 s and more"):
-        Config.of(cdk.App(context={"features": str(tmp_path / "features.toml")}))
+    """What cannot work is refused before anything is deployed: with its sentence, and neither a traceback nor templates."""
+    file = tmp_path / "features.toml"
+    file.write_text('[features.a]\npattern = "polling"\ndirection = "both"\n')
+    environment = os.environ | {"CDK_CONTEXT_JSON": json.dumps({"features": str(file)}), "CDK_OUTDIR": str(tmp_path / "cdk.out")}
+    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    told = 'polling goes one way: write pattern = "websocket" (or "fallback"), or direction = "down"'
+    assert (done.returncode, done.stderr) == (1, f"error: {file}:3: features.a.direction: {told}\n")
+    assert not list(tmp_path.rglob("*.template.json"))

@@ -7,6 +7,7 @@ import pytest
 
 from realtime.dynamo import HEAD
 from realtime.features import load
+from stacks.needs import served
 from stacks.parts.heads import new_heads
 from tests.stacks.conftest import ROOT, Templates, actions, of_type
 
@@ -60,8 +61,8 @@ def test_relay_is_invoked_for_streams_alone(template: dict[str, Any]) -> None:
     (source,) = of_type(template, "AWS::Lambda::EventSourceMapping")
     (entry,) = source["FilterCriteria"]["Filters"]
     assert json.loads(entry["Pattern"]) == {"dynamodb": {"NewImage": {"entry": {"S": [HEAD]}, "topic": {"S": ["alerts", "orders"]}}}}
-    features = load(ROOT / "features.toml")
-    assert new_heads(features, ["websocket"])["dynamodb"]["NewImage"]["topic"] == {"S": [{"prefix": "chat/"}]}
+    chat = served(load(ROOT / "features.toml"), "WebSocketStack")
+    assert new_heads(chat)["dynamodb"]["NewImage"]["topic"] == {"S": ["orders", {"prefix": "chat/"}]}
 
 
 def test_relay_has_no_internet_and_needs_none(template: dict[str, Any]) -> None:
