@@ -4,9 +4,10 @@ import sys
 
 import aws_cdk as cdk
 
+from guardrails.plugin import RealtimeGuardRails
 from stacks.config import Config, plain_errors
 from stacks.core import CoreStack
-from stacks.needs import report
+from stacks.needs import remarks, report
 from stacks.network import NetworkStack
 from stacks.polling import PollingStack
 from stacks.pubsub import PubSubStack
@@ -32,6 +33,8 @@ if __name__ == "__main__":
     with plain_errors():
         app = cdk.App()
         config = Config.of(app)
+        cdk.Validations.of(app).add_plugins(RealtimeGuardRails())
         build(app, config)
         app.synth()
-        sys.stderr.write("\n".join(report(config.features)) + "\n")  # the CDK prints it; stdout is for what `cdk ls` lists
+        told = [*report(config.features), *(f"{level}: {remark}" for level, remark in remarks(config.features))]
+        sys.stderr.write("\n".join(told) + "\n")  # the CDK prints it; stdout is for what `cdk ls` lists

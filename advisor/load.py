@@ -1,7 +1,9 @@
 """What a feature is asked to bear in a month of 30 days, as features.toml says it."""
 
+import math
 from dataclasses import dataclass, replace
 
+from realtime.connections import MAX_SHARDS, SUBSCRIBERS_PER_SHARD
 from realtime.features import Feature
 
 DAYS = 30
@@ -32,6 +34,8 @@ class Load:
     public: bool = False
     keeps_all: bool = True
     two_way: bool = False
+    limited: bool = False
+    """Whether each publisher's events are counted (`limits.publish`)."""
 
     @classmethod
     def of(cls, feature: Feature) -> "Load":
@@ -47,6 +51,7 @@ class Load:
             public=feature.public,
             keeps_all=feature.keep == "all",
             two_way=feature.direction == "both",
+            limited=feature.limits.publish is not None,
         )
 
     def with_readers(self, readers: int) -> "Load":
@@ -87,6 +92,11 @@ class Load:
     def audience(self) -> float:
         """Readers of one topic."""
         return self.readers / self.topics
+
+    @property
+    def shards(self) -> int:
+        """Over which the subscribers of each topic are spread (realtime/connections.py)."""
+        return min(MAX_SHARDS, math.ceil(self.readers / SUBSCRIBERS_PER_SHARD))
 
 
 def _topics(feature: Feature) -> int:

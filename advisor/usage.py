@@ -5,7 +5,7 @@ operation costs in DynamoDB is what `make bench` and the tests count; docs/costs
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from advisor.load import DAYS, HOURS, Load
 from advisor.prices import Usage, added, total
@@ -21,9 +21,8 @@ MESSAGE_SECONDS = 0.020
 POSTS_PER_SECOND = 3_000.0
 """Of one function's fan-out (bench: fanout)."""
 
-ACCESS_LOG_BYTES = 300
-PLATFORM_LOG_BYTES = 700
-"""Lambda's own records of an invocation, as JSON: start and report."""
+ACCESS_LOG_BYTES = 200
+"""Of a line of an API's access log (stacks/parts/access_log.py), with the 26 bytes that CloudWatch adds. Functions log failures only."""
 
 ANSWER_BYTES = 400
 """Headers of an answer to a poll; all of a 304."""
@@ -38,7 +37,8 @@ CONNECTION_SECONDS = 105 * 60.0
 """Mean life of a WebSocket: asked to leave after 100 to 110 min (realtime/websocket.py)."""
 PINGS = (3.0, 15.0, 60.0)
 PING_SECONDS = 300.0
-"""When a WebSocket client pings after an event, and how often at least (clients/websocket.py)."""
+PING_LATENESS = 1.1
+"""When a WebSocket client pings after an event, and how often at least; up to a fifth later, at random (clients/websocket.py)."""
 
 TASK_READERS = 2_000
 LEAST_TASKS, MOST_TASKS = 2, 20
@@ -47,8 +47,12 @@ TASK_VCPU, TASK_GB = 0.25, 0.5
 LOOKS_A_SECOND = 4.0
 """Of the log bus, and at most of a stream on Lambda."""
 STREAM_GB = 0.5
-SUBSCRIBERS_PER_UNIT = 30
-"""Rows of subscribers that one strong read of 4 KB brings (docs/websocket.md)."""
+READ_BYTES = 4096
+"""What a read unit brings if it is strong, and half a unit if not; what a query finds is added up first."""
+ROW_BYTES = 350
+"""Of an event in the log: 100 bytes of data (tests/advisor/test_measured.py)."""
+SUBSCRIBER_BYTES = 80
+"""Of a subscriber's row in the table of connections (tests/advisor/test_measured.py)."""
 VALKEY_GB = 0.1
 VALKEY_CHECK_SECONDS = 5.0
 FRAME_BYTES = 32 * 1024
@@ -61,11 +65,8 @@ def usage(load: Load, way: Way) -> Usage:
 
 
 def publishing(load: Load) -> Usage:
-    """A backend that posts each event with an idempotency key: 3 writes (2 where only the newest is kept) and 1 read."""
-    return _calls("http-api-requests", load.appends, POLL_SECONDS) | {
-        "dynamodb-writes": load.appends * (3 if load.keeps_all else 2),
-        "dynamodb-reads": load.appends,
-    }
+    """A backend that posts each event with an idempotency key."""
+    return _calls("http-api-requests", load.appends, POLL_SECONDS) | _appended(load)
 
 
 def polling(load: Load) -> Usage:
@@ -73,23 +74,22 @@ def polling(load: Load) -> Usage:
     polls = load.reader_seconds / load.interval
     through = min(polls, load.topics * load.open_seconds / load.interval) if load.public else polls
     news = min(1.0, load.rate * load.interval)  # the share of polls that find something
-    with_news = 1.0 if load.keeps_all else 0.5  # history is read, or the head alone
     out = polls * (ANSWER_BYTES + news * load.bytes * max(1.0, load.rate * load.interval)) / GIGA
     edge = {"cloudfront-requests": polls, "cloudfront-gb": out} if load.public else {"data-out-gb": out}
-    reads = {"dynamodb-reads": through * (0.5 * (1 - news) + with_news * news)}
+    older = max(0.0, load.rate * load.interval - 1) if load.keeps_all else 0.0  # the head brings the newest event, history the others
+    reads = {"dynamodb-reads": through * (0.5 + 0.5 * max(min(1.0, older), older * ROW_BYTES / READ_BYTES))}
     return added(publishing(load), _calls("http-api-requests", through, POLL_SECONDS), reads, edge)
 
 
 def sse_service(load: Load) -> Usage:
     """Hubs on Fargate behind CloudFront and a load balancer; the cheaper bus of two."""
-    return added(publishing(load), _hubs(load), min((_log_bus(load), _valkey_bus(load)), key=total))
+    return added(publishing(load), _hubs(load))
 
 
 def sse_lambda(load: Load) -> Usage:
     """Each open stream is a running function, which looks at the log twice within `latency`, at most every 250 ms."""
-    streams = load.visits + load.reader_seconds / (STREAM_SHARE * load.stream)
-    abandoned = load.visits * load.stream / 2  # a client that leaves does not stop it
-    seconds = load.reader_seconds + abandoned
+    streams = _connects(load, STREAM_SHARE * load.stream)
+    seconds = streams * STREAM_SHARE * load.stream  # a client that leaves does not stop it
     looks = min(LOOKS_A_SECOND, max(0.2, 2 / load.latency))
     out = load.deliveries * load.bytes + load.reader_seconds / HEARTBEAT_SECONDS * COMMENT_BYTES + streams * ANSWER_BYTES
     return added(
@@ -105,31 +105,42 @@ def sse_lambda(load: Load) -> Usage:
 
 def websocket(load: Load) -> Usage:
     """API Gateway holds the connections; each message in is a call of a function, each event a message to each reader."""
-    connects = load.visits + load.reader_seconds / CONNECTION_SECONDS
-    pings = load.reader_seconds * _pings_a_second(load.rate)
+    connects = _connects(load, CONNECTION_SECONDS)
+    pings = _pings(load, connects)
     frames = load.deliveries * math.ceil(load.bytes / FRAME_BYTES)
     posts = load.deliveries / POSTS_PER_SECOND  # seconds of a function
     subscribed = {
         "websocket-messages": 2 * connects + 2 * pings + frames,
         "websocket-minutes": load.reader_seconds / 60,
         "dynamodb-writes": connects * (3 + 3 + 2) + pings,  # ticket and row, subscribe, disconnect; a ping writes the row
-        "dynamodb-reads": connects + pings * 0.5 + load.appends * max(1.0, load.audience / SUBSCRIBERS_PER_UNIT),
+        "dynamodb-reads": connects + pings * 0.5 + load.appends * load.shards * _strong(load.audience / load.shards * SUBSCRIBER_BYTES),
         "lambda-gb-seconds": posts * FUNCTION_GB,
         "data-out-gb": frames * load.bytes / GIGA,
+        "logs-gb": (3 * connects + pings) * ACCESS_LOG_BYTES / GIGA,  # connect, subscribe, disconnect
     }
     called = _calls("", 4 * connects + pings, MESSAGE_SECONDS)  # authorizer, connect, subscribe, disconnect
     tickets = _calls("http-api-requests", connects, POLL_SECONDS)
-    return added(_spoken(load) if load.two_way else _pushed(load), tickets, called, subscribed)
+    workers = _calls("", load.appends * load.shards if load.shards > 1 else 0.0, MESSAGE_SECONDS)  # one call a shard, by a queue
+    return added(_spoken(load) if load.two_way else _pushed(load), tickets, called, workers, subscribed)
 
 
 def fallback(load: Load) -> Usage:
     """Everybody by WebSocket, and the hubs stand ready for those who cannot: polls come on top only while others fail."""
-    return added(websocket(load), _hubs(Load(readers=0, hours=load.hours, events=0)))
+    return added(websocket(load), _tasks_and_balancer())
+
+
+def together(served: Iterable[tuple[Load, Way]]) -> Usage:
+    """Several features of one deployment: their hubs share the two tasks, the load balancer and the cache."""
+    every = list(served)
+    hubs = [load for load, way in every if way in ("sse-service", "fallback")]
+    rest = added(*(usage(load, way) for load, way in every))
+    twice = [_tasks_and_balancer()] * (len(hubs) - 1)
+    return {item: quantity - sum(each.get(item, 0.0) for each in twice) for item, quantity in rest.items()}
 
 
 def appsync(load: Load) -> Usage:
     """AppSync Events: an operation for each publish, delivery, connect and subscribe. It keeps no log: nothing resumes."""
-    connects = load.visits + load.reader_seconds / (24 * 3600)  # closed after 24 h
+    connects = _connects(load, 24 * 3600.0)  # closed after 24 h
     return {
         "appsync-operations": load.appends + load.deliveries + 2 * connects,
         "appsync-minutes": load.reader_seconds / 60,
@@ -139,21 +150,22 @@ def appsync(load: Load) -> Usage:
 
 def _hubs(load: Load) -> Usage:
     busy_hours = load.hours * DAYS
-    more = max(0, tasks(load) - LEAST_TASKS)
-    task_hours = LEAST_TASKS * HOURS + more * busy_hours
-    connects = load.visits + load.reader_seconds / ROTATION_SECONDS
+    connects = _connects(load, ROTATION_SECONDS)
     out = (load.deliveries * load.bytes + load.reader_seconds / HEARTBEAT_SECONDS * COMMENT_BYTES + connects * ANSWER_BYTES) / GIGA
     a_second = connects / load.open_seconds
     lcus = max(2 * load.readers / LCU_CONNECTIONS, 2 * a_second / LCU_NEW_PER_SECOND, out / busy_hours / LCU_GB)  # both sides count
-    return {
-        "fargate-vcpu-hours": task_hours * TASK_VCPU,
-        "fargate-gb-hours": task_hours * TASK_GB,
-        "public-ipv4-hours": task_hours,
-        "load-balancer-hours": HOURS,
-        "lcu-hours": lcus * busy_hours,
-        "cloudfront-requests": connects,
-        "cloudfront-gb": out,
-    }
+    streams = {"lcu-hours": lcus * busy_hours, "cloudfront-requests": connects, "cloudfront-gb": out}
+    more = _task_hours((tasks(load) - LEAST_TASKS) * busy_hours)
+    return added(_tasks_and_balancer(), more, streams, min((_log_bus(load), _valkey_bus(load)), key=total))
+
+
+def _tasks_and_balancer() -> Usage:
+    """What stands, used or not."""
+    return added(_task_hours(LEAST_TASKS * HOURS), {"load-balancer-hours": HOURS})
+
+
+def _task_hours(hours: float) -> Usage:
+    return {"fargate-vcpu-hours": hours * TASK_VCPU, "fargate-gb-hours": hours * TASK_GB, "public-ipv4-hours": hours}
 
 
 def tasks(load: Load) -> int:
@@ -179,11 +191,9 @@ def _valkey_bus(load: Load) -> Usage:
 
 
 def _spoken(load: Load) -> Usage:
-    """Clients publish over their WebSocket: a message, an ack, 4 writes and 1 read of the append; the function pushes before the ack."""
-    return added(
-        _calls("", load.appends, MESSAGE_SECONDS),
-        {"websocket-messages": 2 * load.appends, "dynamodb-writes": 4 * load.appends, "dynamodb-reads": load.appends},
-    )
+    """Clients publish over their WebSocket: a message, an ack and, beside the append, a write of the connection's row."""
+    message = {"websocket-messages": 2 * load.appends, "dynamodb-writes": load.appends, "logs-gb": load.appends * ACCESS_LOG_BYTES / GIGA}
+    return added(_calls("", load.appends, MESSAGE_SECONDS), _appended(load), message)  # the function pushes before the ack
 
 
 def _pushed(load: Load) -> Usage:
@@ -191,18 +201,34 @@ def _pushed(load: Load) -> Usage:
     return added(publishing(load), _calls("", load.appends, MESSAGE_SECONDS))
 
 
-def _pings_a_second(rate: float) -> float:
-    """Of a connection whose topic has `rate` events a second: after each event at 3, 15 and 60 s, then every 300 s, never less."""
-    gap = 1 / rate if rate else math.inf
+def _appended(load: Load) -> dict[str, float]:
+    """Head and key, and history where all is kept; the publisher's counter where he is limited. 1 read: whether the key is known."""
+    return {"dynamodb-writes": load.appends * (2 + load.keeps_all + load.limited), "dynamodb-reads": load.appends}
+
+
+def _connects(load: Load, life: float) -> float:
+    """Of connections that end after `life` seconds and are made anew: one a visit at least, and half a life is left at its end."""
+    return max(load.visits, load.visits / 2 + load.reader_seconds / life)
+
+
+def _strong(size: float) -> int:
+    """Units of a strong read of so many bytes."""
+    return max(1, math.ceil(size / READ_BYTES))
+
+
+def _pings(load: Load, connects: float) -> float:
+    """A connect or an event begins the schedule: pings after 3, 15 and 60 s, if nothing comes before, then every 300 s, never less."""
+    begins = load.deliveries + connects
+    gap = load.reader_seconds / begins / PING_LATENESS
     soon = sum(1 for after in PINGS if after < gap)
-    return max(1 / PING_SECONDS, (soon + max(0.0, gap - PINGS[-1]) / PING_SECONDS) / gap if gap < math.inf else 0.0)
+    late = max(0.0, gap - PINGS[-1]) // PING_SECONDS
+    return max(begins * (soon + late), load.reader_seconds / (PING_SECONDS * PING_LATENESS))
 
 
 def _calls(door: str, count: float, seconds: float) -> dict[str, float]:
-    """Requests through an API (none: called by another service) to a function, and what both write into logs."""
-    found = {"lambda-requests": count, "lambda-gb-seconds": count * seconds * FUNCTION_GB}
-    found["logs-gb"] = count * (PLATFORM_LOG_BYTES + (ACCESS_LOG_BYTES if door else 0)) / GIGA
-    return found | ({door: count} if door else {})
+    """Requests through an API, which logs them (none: called by another service), to a function."""
+    called = {"lambda-requests": count, "lambda-gb-seconds": count * seconds * FUNCTION_GB}
+    return called | ({door: count, "logs-gb": count * ACCESS_LOG_BYTES / GIGA} if door else {})
 
 
 _USAGES: dict[Way, Callable[[Load], Usage]] = {

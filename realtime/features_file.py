@@ -35,6 +35,8 @@ STREAM_SECONDS = (30, 120)
 MAX_WEBSOCKET_BYTES = 31 * 1024
 """Data of an event that fits into one WebSocket frame of 32 KB, with up to 1 KB of envelope around it."""
 
+MAX_READERS = 10_000_000
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}
 _RULE = re.compile(r"public|user|service|owner|claim:[A-Za-z0-9_.:/-]{1,64}", re.ASCII)
@@ -105,7 +107,7 @@ class FeatureTable(_Table):
     interval: Seconds | None = None
     keep: Literal["all", "latest"] = "all"
     retain: Seconds = 86_400.0
-    readers: int = Field(default=100, ge=1)
+    readers: int = Field(default=100, ge=1, le=MAX_READERS)
     events: PerSecond = 1 / 60
     open: HoursPerDay = 8.0
     stream: Seconds = 60.0
@@ -123,8 +125,10 @@ class FeatureTable(_Table):
 def read(path: Path) -> Features:
     """Read and judge the file; `FeaturesError` lists every mistake with file, line, key and cure."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin with a byte order mark
         document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FeaturesError(_not_toml(path, str(error))) from None
     except (OSError, ValueError) as error:
         raise FeaturesError(f"{path}: cannot be read: {error}") from None
     mistakes = [f"{path}: unknown table [{key}]: only [features.<name>] is known" for key in document if key != "features"]
@@ -140,12 +144,19 @@ def read(path: Path) -> Features:
     return Features(features, path.parent)
 
 
+def _not_toml(path: Path, message: str) -> str:
+    """With the line where a mistake of TOML has it: "Invalid value (at line 2, column 11)"."""
+    told = re.fullmatch(r"(.*) \(at line (\d+), (column \d+)\)", message)
+    return f"{path}:{told[2]}: is not TOML: {told[1]} ({told[3]})" if told else f"{path}: is not TOML: {message}"
+
+
 def _judge(name: str, table: object, folder: Path, features: dict[str, Feature]) -> Iterator[tuple[str, str]]:
     """Mistakes of one table as (key, cure); a table without any is added to `features`."""
     if not _NAME.fullmatch(name):
         yield "", "a name is lower-case letters, digits and hyphens, begins with a letter and has at most 32 characters"
     if not isinstance(table, dict) or "name" in table:
-        yield ("name", "the table's own title is the name: remove this key") if isinstance(table, dict) else ("", "must be a table")
+        cure = f"write it as a table, [features.{name}]"
+        yield ("name", "the table's own title is the name: remove this key") if isinstance(table, dict) else ("", cure)
         return
     try:
         feature = FeatureTable.model_validate({"name": name, **table}).feature()
@@ -156,7 +167,9 @@ def _judge(name: str, table: object, folder: Path, features: dict[str, Feature])
         feature = replace(feature, pattern=recommended(feature))
     features[name] = feature
     yield from _impossible(feature, table)
-    if feature.schema_file and (Path(feature.schema_file).is_absolute() or ".." in Path(feature.schema_file).parts):
+    if feature.schema_file == "":
+        yield "schema", "write the name of a file, or remove it"
+    elif feature.schema_file and (Path(feature.schema_file).is_absolute() or ".." in Path(feature.schema_file).parts):
         yield "schema", "the file must lie in the folder of this one, or below it: write a relative path without .."
     elif feature.schema_file:
         try:
@@ -165,12 +178,23 @@ def _judge(name: str, table: object, folder: Path, features: dict[str, Feature])
             yield "schema", str(error)
 
 
+_TYPES = {
+    "model_type": "write a table in braces, as in { key = ... }",
+    "int_type": "write a whole number, without quotes",
+    "bool_type": "write true or false, without quotes",
+    "string_type": "write a text in quotes",
+}
+"""What to write instead of a value of another type, by pydantic's name of the error."""
+
+
 def _explain(location: tuple[int | str, ...], kind: str, message: str) -> tuple[str, str]:
     key = ".".join(str(part) for part in location)
     if kind == "extra_forbidden":
         known = [f.alias or n for n, f in _model(location).model_fields.items() if n != "name"]
         near = difflib.get_close_matches(str(location[-1]), known, n=1)
         return key, f"unknown key: did you mean {near[0]}?" if near else f"unknown key: known are {', '.join(known)}"
+    if kind in _TYPES:
+        return key, _TYPES[kind]
     return key, message.removeprefix("Value error, ").replace("Input should be", "must be")
 
 
@@ -193,9 +217,11 @@ def _impossible(feature: Feature, table: dict[str, object]) -> Iterator[tuple[st
     yield from _impossible_pattern(feature, table)
     if answered(feature):
         yield from _impossible_answers(feature)
-    if "interval" in table and feature.interval_seconds != feature.interval:
+    if "interval" in table and feature.pattern not in ("polling", "fallback"):
+        yield "interval", f"nobody polls where the pattern is {feature.pattern}: remove it"
+    elif "interval" in table and feature.interval_seconds != feature.interval:
         yield "interval", 'polling more often than every second is not served: write interval = "1s" or more'
-    if feature.interval and feature.interval > feature.latency and feature.pattern != "fallback":  # whose polls are the last resort
+    if feature.interval and feature.interval > feature.latency and feature.pattern == "polling":  # a fallback's polls are the last resort
         yield "interval", "asking less often than the latency allows breaks its promise: make it at most latency"
     if "retain" in table and feature.keep == "latest":
         yield "retain", 'the newest event never expires: remove it, or write keep = "all"'
@@ -229,24 +255,26 @@ def _impossible_pattern(feature: Feature, table: dict[str, object]) -> Iterator[
     if feature.direction == "both" and pattern in ("polling", "sse"):
         yield "direction", f'{pattern} goes one way: write pattern = "websocket" (or "fallback"), or direction = "down"'
     if "host" in table and pattern not in ("sse", "fallback"):
-        yield "host", f"only sse has a choice of host: remove it, {pattern} has one"
+        yield "host", f"only sse and fallback have a choice of host: remove it, {pattern} has one"
     if "stream" in table and feature.host != "lambda":
         yield "stream", 'only streams on Lambda are bounded by it: remove it, or write host = "lambda"'
     elif feature.stream > MAX_LAMBDA_SECONDS:
         yield "stream", 'a Lambda function runs for at most 15 min: write between "30s" and "120s"'
     elif not STREAM_SECONDS[0] <= feature.stream <= STREAM_SECONDS[1]:
-        yield "stream", "a stream on Lambda lives between 30 s and 120 s: longer ones are paid for long after a client has left"
+        yield "stream", 'shorter streams pay for beginning, longer ones for clients that have left: write between "30s" and "120s"'
     if pattern in ("websocket", "fallback") and feature.limits.bytes > MAX_WEBSOCKET_BYTES:
         yield "limits.bytes", f"a WebSocket frame holds 32 KB, envelope included: write at most {MAX_WEBSOCKET_BYTES}"
 
 
 def _line(text: str, feature: str, key: str) -> int:
-    """The line on which the key of a feature's table stands, else the table's own line."""
-    found, inside = 1, False
+    """The line on which the key of a feature's table stands, else the table's own line, else the first."""
+    first, _, second = key.partition(".")
+    found, inside = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*features\s*\.\s*\"?([^\].\"]+)\"?\s*[\].]", line):
-            inside = header[1].strip() == feature
-            found = number if inside and found == 1 else found
-        if inside and key and re.match(rf"\s*{re.escape(key.split('.', maxsplit=1)[0])}\s*=", line):
+        if header := re.match(r"\s*\[+\s*([^\]]*?)\s*\]", line):
+            inside = re.sub(r"[\s\"']", "", header[1])
+            found = found or number * (inside.split(".")[:2] == ["features", feature])
+        wanted = {f"features.{feature}": first, f"features.{feature}.{first}": second, "features": feature}.get(inside, "")
+        if wanted and re.match(rf"\s*[\"']?{re.escape(wanted)}[\"']?\s*[.=]", line):
             return number
-    return found
+    return found or 1

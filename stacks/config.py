@@ -14,7 +14,7 @@ from constructs import Construct, Node
 from functions.shop.day import FIGURES
 from realtime.features import Feature, Features, FeaturesError, load
 from stacks.assets import AssetError
-from stacks.needs import NEEDS, served
+from stacks.needs import NEEDS, remarks, served
 from stacks.tags import tagged
 
 S = TypeVar("S", bound=Stack)
@@ -60,6 +60,8 @@ class Config:
         node = scope.node
         features = load(Path(_text(node, "features", "features.toml")))
         features.check_schemas()
+        if _one_of(node, "realtime:rules", ("refuse", "warn")) == "refuse":
+            _refuse(features)
         oidc, certificate = _oidc(node), _certificate(node)
         return cls(
             features=features,
@@ -108,6 +110,12 @@ def plain_errors() -> Iterator[None]:
         yield
     except (ConfigError, FeaturesError, AssetError) as error:
         sys.exit(f"error: {error}")
+
+
+def _refuse(features: Features) -> None:
+    """What the advisor's rules say cannot work, though each key may be as it is."""
+    if wrong := [told for level, told in remarks(features) if level == "error"]:
+        raise ConfigError("\n".join([*wrong, "where a quota was raised, -c realtime:rules=warn lets it pass"]))
 
 
 def _text(node: Node, key: str, default: str) -> str:

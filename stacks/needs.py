@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from advisor.advice import advise
+from advisor.rules import Level
 from realtime.features import Feature, Features, Pattern
 
 Host = Literal["service", "lambda"]
@@ -45,6 +47,12 @@ def report(features: Features) -> list[str]:
     rows = [(name, feature.pattern, f"{', '.join(_stacks(feature))}: {_way(feature)}") for name, feature in features.items()]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [f"{name:{widths[0]}}  {pattern:{widths[1]}}  {way}" for name, pattern, way in rows]
+
+
+def remarks(features: Features) -> list[tuple[Level, str]]:
+    """What the advisor's rules find in the file, a sentence each."""
+    found = [(name, finding) for name, feature in features.items() for finding in advise(feature).findings]
+    return [(finding.level, f"features.{name}: {finding.message}: {finding.cure}") for name, finding in found]
 
 
 def _stacks(feature: Feature) -> list[str]:

@@ -43,5 +43,6 @@ class Function(lambda_.Function):
             role=role,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,  # start and report of each call would cost more than the call's time
             **{"memory_size": MEMORY_MB, "timeout": Duration.seconds(TIMEOUT_SECONDS), **more},
         )

@@ -11,7 +11,7 @@ DURATION = 'write a number and a unit (ms, s, min, h or d), as in "30s"'
 RATE = 'write a number per s, min, h or d, as in "100/min"'
 RULE = "write public, user, service, owner or claim:<name>"
 TWO_WAY = 'goes one way: write pattern = "websocket" (or "fallback"), or direction = "down"'
-LIVES = "a stream on Lambda lives between 30 s and 120 s: longer ones are paid for long after a client has left"
+LIVES = 'shorter streams pay for beginning, longer ones for clients that have left: write between "30s" and "120s"'
 BOUNDED = 'only streams on Lambda are bounded by it: remove it, or write host = "lambda"'
 FRAME = "a WebSocket frame holds 32 KB, envelope included: write at most 31744"
 ANSWER = 'an answer is answers/<sub>/<id> and its owner\'s alone: write rooms = true and access = { read = "owner" }'
@@ -32,10 +32,12 @@ WRONG: list[tuple[str, ...]] = [
         "features.toml: unknown table [feature]: only [features.<name>] is known",
         "features.toml: no feature: begin with [features.metrics]",
     ),
-    ("[features.a\n", "features.toml: cannot be read: Expected ']' at the end of a table declaration (at line 1, column 12)"),
-    ("[features.a]\npattern = sse\n", "features.toml: cannot be read: Invalid value (at line 2, column 11)"),
-    ("[features.a]\n[features.a]\n", "features.toml: cannot be read: Cannot declare ('features', 'a') twice (at line 2, column 12)"),
-    ("[features]\na = 1\n", "features.toml:1: features.a: must be a table"),
+    ("[features.a\n", "features.toml:1: is not TOML: Expected ']' at the end of a table declaration (column 12)"),
+    ("[features.a]\npattern = sse\n", "features.toml:2: is not TOML: Invalid value (column 11)"),
+    ("[features.a]\n[features.a]\n", "features.toml:2: is not TOML: Cannot declare ('features', 'a') twice (column 12)"),
+    ("[features]\na = 1\n", "features.toml:2: features.a: write it as a table, [features.a]"),
+    ("[[features.a]]\nlatency = '5s'\n", "features.toml:1: features.a: write it as a table, [features.a]"),
+    ("\ufeff[features.a]\nlatency = 5\n", f"features.toml:2: features.a.latency: {DURATION}"),
     ("[features.A]\n", f"features.toml:1: features.A: {NAME}"),
     ("[features.order_status]\n", f"features.toml:1: features.order_status: {NAME}"),
     ("[features.2nd]\n", f"features.toml:1: features.2nd: {NAME}"),
@@ -69,10 +71,21 @@ WRONG: list[tuple[str, ...]] = [
     ("[features.a]\nretain = '400d'\n", "features.toml:2: features.a.retain: must lie between 1min and 365d"),
     ("[features.a]\naccess = { read = 'everyone' }\n", f"features.toml:2: features.a.access.read: {RULE}"),
     ("[features.a]\naccess = { publish = 'claim:' }\n", f"features.toml:2: features.a.access.publish: {RULE}"),
-    ("[features.a]\n[features.a.access]\nread = ['user']\n", f"features.toml:2: features.a.access.read: {RULE}"),
+    ("[features.a]\naccess.read = 'all'\n", f"features.toml:2: features.a.access.read: {RULE}"),
+    ("[features.a]\n[features.a.access]\nread = ['user']\n", f"features.toml:3: features.a.access.read: {RULE}"),
     ("[features.a]\nlimits = { publish = 100 }\n", f"features.toml:2: features.a.limits.publish: {RATE}"),
     ("[features.a]\nlimits = { bytes = 1000000 }\n", "features.toml:2: features.a.limits.bytes: must be less than or equal to 131072"),
+    ("[features.a]\nreaders = '9'\n", "features.toml:2: features.a.readers: write a whole number, without quotes"),
+    ("[features.a]\nreaders = 100_000_000\n", "features.toml:2: features.a.readers: must be less than or equal to 10000000"),
+    ("[features.a]\nrooms = 'yes'\n", "features.toml:2: features.a.rooms: write true or false, without quotes"),
+    ("[features.a]\nschema = 1\n", "features.toml:2: features.a.schema: write a text in quotes"),
+    ("[features.a]\nschema = ''\n", "features.toml:2: features.a.schema: write the name of a file, or remove it"),
+    ("[features.a]\naccess = 'public'\n", "features.toml:2: features.a.access: write a table in braces, as in { key = ... }"),
     # what the pattern cannot do
+    (
+        "[features.a]\npattern = 'sse'\nlatency = '1s'\ninterval = '1s'\n",
+        "features.toml:4: features.a.interval: nobody polls where the pattern is sse: remove it",
+    ),
     (
         "[features.a]\npattern = 'polling'\nlatency = '100ms'\n",
         'features.toml:3: features.a.latency: polling is for 1 s and more: write pattern = "sse" (or "websocket" below 100 ms)',
@@ -85,15 +98,15 @@ WRONG: list[tuple[str, ...]] = [
     ("[features.a]\npattern = 'sse'\nlatency = '1s'\ndirection = 'both'\n", f"features.toml:4: features.a.direction: sse {TWO_WAY}"),
     (
         "[features.a]\npattern = 'polling'\nhost = 'lambda'\n",
-        "features.toml:3: features.a.host: only sse has a choice of host: remove it, polling has one",
+        "features.toml:3: features.a.host: only sse and fallback have a choice of host: remove it, polling has one",
     ),
     (
         "[features.a]\npattern = 'websocket'\nhost = 'service'\n",
-        "features.toml:3: features.a.host: only sse has a choice of host: remove it, websocket has one",
+        "features.toml:3: features.a.host: only sse and fallback have a choice of host: remove it, websocket has one",
     ),
     (
         "[features.a]\nlatency = '5s'\nhost = 'lambda'\n",
-        "features.toml:3: features.a.host: only sse has a choice of host: remove it, polling has one",
+        "features.toml:3: features.a.host: only sse and fallback have a choice of host: remove it, polling has one",
     ),
     ("[features.a]\npattern = 'websocket'\nlimits = { bytes = 40_000 }\n", f"features.toml:3: features.a.limits.bytes: {FRAME}"),
     ("[features.a]\npattern = 'fallback'\nlimits = { bytes = 40_000 }\n", f"features.toml:3: features.a.limits.bytes: {FRAME}"),

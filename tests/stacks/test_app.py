@@ -13,7 +13,9 @@ import pytest
 from cdk_nag import AwsSolutionsChecks
 from syrupy.assertion import SnapshotAssertion
 
+from guardrails.plugin import RealtimeGuardRails
 from stacks.config import Config, ConfigError
+from stacks.needs import remarks
 from tests.stacks.conftest import OTHER, ROOT, Templates, synthesize
 
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -40,8 +42,8 @@ def test_other_template_is_as_reviewed(certified: Templates, stack: str, snapsho
 
 @pytest.mark.parametrize("context", [{}, OTHER, SHOWN], ids=("", "other", "shown"))
 def test_nag_and_cloudformation_find_nothing_unexplained(tmp_path: Path, context: dict[str, str]) -> None:
-    """cdk-nag's AWS Solutions rules and CDK's own template validation: every finding is mended or has its reason beside it."""
-    synthesize(tmp_path, POLLING, validate=True, plugins=(AwsSolutionsChecks(),), **context)
+    """cdk-nag's AWS Solutions rules, our guard rails, CDK's own validation: each finding is mended or has its reason beside it."""
+    synthesize(tmp_path, POLLING, validate=True, plugins=(AwsSolutionsChecks(), RealtimeGuardRails()), **context)
 
 
 def test_cfn_lint_is_clean(templates: Templates, certified: Templates, tmp_path: Path) -> None:
@@ -124,3 +126,13 @@ def test_wrong_features_file_fails_the_synth(tmp_path: Path) -> None:
     told = 'polling goes one way: write pattern = "websocket" (or "fallback"), or direction = "down"'
     assert (done.returncode, done.stderr) == (1, f"error: {file}:3: features.a.direction: {told}\n")
     assert not list(tmp_path.rglob("*.template.json"))
+
+
+def test_what_no_deployment_can_bear_fails_the_synth(tmp_path: Path) -> None:
+    """By the advisor's rules, with the cure; `realtime:rules=warn` lets it pass, where a quota was raised."""
+    file = tmp_path / "features.toml"
+    file.write_text('[features.ticker]\npattern = "sse"\nlatency = "1s"\nevents = "60/s"\n')
+    with pytest.raises(ConfigError, match=r"features\.ticker: 60 events a second in one topic.*: publish up to 25 events in one append"):
+        Config.of(cdk.App(context={"features": str(file)}))
+    config = Config.of(cdk.App(context={"features": str(file), "realtime:rules": "warn"}))
+    assert [level for level, _ in remarks(config.features)] == ["error"]
