@@ -1,6 +1,6 @@
 """Which way fits a feature: what cannot meet its needs is rejected, of the rest the least that does not cost much more wins."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from advisor.load import Load
@@ -12,6 +12,9 @@ from realtime.features import Feature
 
 NEAR_FACTOR, NEAR_USD = 1.25, 10.0
 """A simpler way wins over a cheaper one that saves less than this a month: less than an hour's work."""
+
+LEAST_BY_STREAM = 0.1
+"""Seconds of latency from which SSE serves (the guide's table)."""
 
 MANY_READERS = 10_000_000
 
@@ -44,8 +47,14 @@ def advise(feature: Feature, *, chosen: bool = True, servers: bool = True, regio
     """The advice for a feature. `chosen`: whether the file names a pattern, which is judged; `servers`: whether Fargate may be."""
     load = Load.of(feature)
     costs = {way: total(usage(load, way), region) for way in WAYS}
-    rejected: dict[Way, str] = dict(_unfit(load, costs, servers=servers))
+    rejected = {way: _unfit(load, way) for way in SIMPLEST if not meets(load, way, servers=servers)}
+    if not load.two_way and load.latency >= LEAST_BY_STREAM:
+        rejected["websocket"] = _needless(load, costs["websocket"])
     fit = [way for way in SIMPLEST if way not in rejected]
+    broken = {way: error for way in fit if (error := _error(feature, load, way, costs))}
+    if len(broken) < len(fit):
+        rejected |= broken
+        fit = [way for way in fit if way not in broken]
     way = _least(fit, costs)
     rejected |= {other: _dearer(load, other, way, costs) for other in fit if other != way}
     ours = way_of(feature) if chosen else None
@@ -77,23 +86,31 @@ def crossover(load: Load, now: Way, then: Way, region: str = FALLBACK) -> int | 
     return low
 
 
-def _unfit(load: Load, costs: Mapping[Way, float], *, servers: bool) -> Iterator[tuple[Way, str]]:
-    """Ways that cannot meet the needs, each with the fact that rules it out."""
-    streams: tuple[Way, ...] = ("sse-service", "sse-lambda")
+def meets(load: Load, way: Way, *, servers: bool = True) -> bool:
+    """Whether the way can serve it at all, by direction and latency (the guide's table); `servers`: whether Fargate may be used."""
+    if not servers and way in ("sse-service", "fallback"):
+        return False
+    if load.two_way or load.latency < LEAST_BY_STREAM:
+        return way in ("websocket", "fallback", "appsync")
+    return way != "polling" or load.latency > 1
+
+
+def _unfit(load: Load, way: Way) -> str:
+    """The fact that rules the way out."""
     if load.two_way:
-        yield "polling", "it goes one way, and clients publish"
-        yield from ((way, "it goes one way, and clients publish") for way in streams)
-        return
-    if load.latency < 0.1:
-        yield "polling", "its latency is at least its interval, 1 s"
-        yield from ((way, "it is for 100 ms and more") for way in streams)
-        return
-    if load.latency <= 1:
-        yield "polling", f"its latency is at least its interval, and {spell(load.latency)} would be a request a second from every reader"
-    if not servers:
-        yield "sse-service", "it runs on Fargate, and only serverless is there"
-    cost = usd(costs["websocket"])
-    yield "websocket", f"nothing goes back, and {spell(load.latency)} is 100 ms or more: two to three times the work; {cost} a month"
+        return "it goes one way, and clients publish"
+    if way == "polling":
+        return f"it asks once an interval, and {spell(load.latency)} would be a request a second, or more, from every reader"
+    return "it is for 100 ms and more" if load.latency < LEAST_BY_STREAM else "it runs on Fargate, and only serverless is there"
+
+
+def _needless(load: Load, cost: float) -> str:
+    return f"nothing goes back, and {spell(load.latency)} is 100 ms or more: two to three times the work, for {usd(cost)} a month"
+
+
+def _error(feature: Feature, load: Load, way: Way, costs: Mapping[Way, float]) -> str:
+    """Why a deployment of that way could not bear it; empty if it can."""
+    return next((found.message for found in findings(feature, load, way, way, costs) if found.level == "error"), "")
 
 
 def _least(fit: list[Way], costs: Mapping[Way, float]) -> Way:
@@ -119,10 +136,10 @@ def _reason(load: Load, way: Way, costs: Mapping[Way, float]) -> str:
 def _dearer(load: Load, other: Way, way: Way, costs: Mapping[Way, float]) -> str:
     if costs[other] < costs[way]:
         return f"it would save {usd(costs[way] - costs[other])} a month, which is less than the work that it adds"
-    more = f"{usd(costs[other])} a month instead of {usd(costs[way])}"
+    more = f"{usd(costs[other] - costs[way])} a month more"
     if other == "sse-lambda":
         return f"{more}: each open stream is a running function"
-    return f"{more} ({tasks(load)} tasks and a load balancer, used or not)" if other == "sse-service" else more
+    return f"{more}: {tasks(load)} tasks and a load balancer stand, used or not" if other == "sse-service" else more
 
 
 def spell(seconds: float) -> str:

@@ -34,6 +34,8 @@ class Load:
     public: bool = False
     keeps_all: bool = True
     two_way: bool = False
+    hubs: bool = True
+    """Whether it is served by hubs where it is served by SSE, or by Lambda (`host`)."""
     limited: bool = False
     """Whether each publisher's events are counted (`limits.publish`)."""
 
@@ -51,6 +53,7 @@ class Load:
             public=feature.public,
             keeps_all=feature.keep == "all",
             two_way=feature.direction == "both",
+            hubs=feature.host == "service",
             limited=feature.limits.publish is not None,
         )
 

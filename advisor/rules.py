@@ -6,7 +6,7 @@ from typing import Literal
 
 from advisor.load import Load
 from advisor.usage import LOOKS_A_SECOND, MOST_TASKS, TASK_READERS
-from advisor.ways import KEYS, Way
+from advisor.ways import KEYS, NAMES, Way
 from realtime.features import Feature
 
 Level = Literal["warning", "error"]
@@ -57,7 +57,9 @@ def findings(feature: Feature, load: Load, way: Way, recommended: Way, costs: Ma
 def _waste(judged: Judged) -> Iterator[Finding]:
     cost, least = judged.costs[judged.way], judged.costs[judged.recommended]
     if cost > MUCH_FACTOR * least and cost - least > MUCH_USD:
-        message = f"{judged.way} costs {cost:,.2f} USD a month, {judged.recommended} {least:,.2f}, and it meets the same needs"
+        message = (
+            f"{NAMES[judged.way]} costs {cost:,.2f} USD a month, {NAMES[judged.recommended]} {least:,.2f}, and it meets the same needs"
+        )
         yield Finding("warning", "waste", message, f"write {_keys(judged.recommended)}", "docs/costs.md")
 
 

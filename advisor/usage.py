@@ -48,7 +48,7 @@ LOOKS_A_SECOND = 4.0
 """Of the log bus, and at most of a stream on Lambda."""
 STREAM_GB = 0.5
 READ_BYTES = 4096
-"""What a read unit brings if it is strong, and half a unit if not; what a query finds is added up first."""
+"""What a strong read brings for a unit, and any other for half; what a query finds is added up first."""
 ROW_BYTES = 350
 """Of an event in the log: 100 bytes of data (tests/advisor/test_measured.py)."""
 SUBSCRIBER_BYTES = 80
@@ -77,7 +77,7 @@ def polling(load: Load) -> Usage:
     out = polls * (ANSWER_BYTES + news * load.bytes * max(1.0, load.rate * load.interval)) / GIGA
     edge = {"cloudfront-requests": polls, "cloudfront-gb": out} if load.public else {"data-out-gb": out}
     older = max(0.0, load.rate * load.interval - 1) if load.keeps_all else 0.0  # the head brings the newest event, history the others
-    reads = {"dynamodb-reads": through * (0.5 + 0.5 * max(min(1.0, older), older * ROW_BYTES / READ_BYTES))}
+    reads = {"dynamodb-reads": through * 0.5 * (1 + min(1.0, older) * _strong(older * ROW_BYTES))}
     return added(publishing(load), _calls("http-api-requests", through, POLL_SECONDS), reads, edge)
 
 
@@ -126,16 +126,17 @@ def websocket(load: Load) -> Usage:
 
 def fallback(load: Load) -> Usage:
     """Everybody by WebSocket, and the hubs stand ready for those who cannot: polls come on top only while others fail."""
-    return added(websocket(load), _tasks_and_balancer())
+    return added(websocket(load), _tasks_and_balancer() if load.hubs else {})
 
 
 def together(served: Iterable[tuple[Load, Way]]) -> Usage:
     """Several features of one deployment: their hubs share the two tasks, the load balancer and the cache."""
-    every = list(served)
-    hubs = [load for load, way in every if way in ("sse-service", "fallback")]
-    rest = added(*(usage(load, way) for load, way in every))
-    twice = [_tasks_and_balancer()] * (len(hubs) - 1)
-    return {item: quantity - sum(each.get(item, 0.0) for each in twice) for item, quantity in rest.items()}
+    usages = [usage(load, way) for load, way in served]
+    shared = added(_tasks_and_balancer(), {"valkey-gb-hours": VALKEY_GB * HOURS})
+    every = added(*usages)
+    for item, quantity in shared.items():
+        every[item] = every.get(item, 0.0) - quantity * max(0, sum(bool(each.get(item)) for each in usages) - 1)
+    return every
 
 
 def appsync(load: Load) -> Usage:
@@ -170,7 +171,7 @@ def _task_hours(hours: float) -> Usage:
 
 def tasks(load: Load) -> int:
     """Of the service, while the feature is open."""
-    return min(MOST_TASKS, max(LEAST_TASKS, math.ceil(load.readers / TASK_READERS)))
+    return max(LEAST_TASKS, math.ceil(load.readers / TASK_READERS))
 
 
 def _log_bus(load: Load) -> Usage:

@@ -57,6 +57,7 @@ COSTS = [
     case("one reader, always, at once", "sse-lambda", latency="1s", readers=1, events="1/h", open="24h/day"),
     case("two readers, always, at once", "sse-service", latency="1s", readers=3, events="1/h", open="24h/day"),
     case("a job's progress, minutes a day", "sse-lambda", latency="1s", readers=30, events="6/min", open="0.1h/day"),
+    case("more readers at once than functions run", "sse-service", latency="1s", readers=2_000, open="0.01h/day"),
     case("forty thousand readers at once", "sse-service", latency="1s", access=PUBLIC, readers=40_000, open="8h/day"),
 ]
 
