@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from hypothesis import settings
 from moto import mock_aws
 from moto.dynamodb.models import DynamoDBBackend
 
@@ -31,6 +32,8 @@ os.environ.update(  # whatever this machine has configured: no test may reach a 
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION="20",
 )
+settings.register_profile("tests", deadline=None)  # whether a property holds does not depend on how busy the machine is
+settings.load_profile("tests")
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 from local.places import ROOT
-from local.process import free_port
 from realtime.client_json import described
 from realtime.connections import Connections
 from realtime.cursor import Cursor
@@ -46,7 +45,7 @@ from services.sse.app import assembled
 from services.sse.server import Server
 from services.sse.transport import StreamingProtocol
 from tests.gateway import Faults, SocketServer
-from tests.helpers import SECRET
+from tests.helpers import SECRET, free_ports
 from tests.wire import ListQueue
 
 Transport = Literal["websocket", "sse", "polling", "door"]
@@ -216,7 +215,7 @@ class Deployment:
         self.directions = MemoryDirections()
         publisher = Publisher(base.features, self.log, RateLimit(MemoryCounters()))
         self.runtime = replace(base, log=self.log, publisher=publisher, directions=Directions(self.directions))
-        self.port, self.files = free_port(), files
+        (self.port, sockets), self.files = free_ports(2), files
         self.faults = {kind: Faults() for kind in get_args(Transport)}
         self._lines = WeakSet[Line]()
         self._origin = Loop(uvloop.new_event_loop)
@@ -225,7 +224,7 @@ class Deployment:
         self._hub: Hub | None = None
         self._server: Server | None = None
         self._serving: Future[Any] | None = None
-        self._gateway = self._wired()
+        self._gateway = self._wired(sockets)
         self.start()
 
     @property
@@ -355,10 +354,10 @@ class Deployment:
             app.mount(prefix, StaticFiles(directory=folder, html=True, check_dir=False))
         return app
 
-    def _wired(self) -> SocketServer:
+    def _wired(self, port: int) -> SocketServer:
         """The gateway with its core; and the broadcaster, which shares its rows."""
         runtime, connections = self.runtime, Connections(MemoryConnections())
-        gateway = SocketServer(self._sockets.loop, self.faults["websocket"], free_port())
+        gateway = SocketServer(self._sockets.loop, self.faults["websocket"], port)
         self._fanout = Fanout(connections, gateway, ListQueue())
         core = (runtime.features, runtime.log, runtime.publisher, runtime.verifier, connections, gateway, self._fanout)
         gateway.core = WebSocket(*core, directions=runtime.directions)

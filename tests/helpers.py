@@ -1,5 +1,7 @@
 """Small makers that keep tests short."""
 
+import socket
+from contextlib import ExitStack
 from typing import Any
 
 from realtime.event import NewEvent
@@ -20,6 +22,15 @@ class Clock:
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports that were free a moment ago: of two calls of `local.process.free_port`, the second may repeat the first."""
+    with ExitStack() as open_ones:
+        probes = [open_ones.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def feature(name: str = "news", **keys: Any) -> Feature:

@@ -125,7 +125,7 @@ def readiness(port: int) -> tuple[int, str]:
     return 0, ""
 
 
-def until_bus(fleet: Fleet, kind: str, seconds: float = 15.0) -> None:
+def until_bus(fleet: Fleet, kind: str, seconds: float = 30.0) -> None:
     """Wait until every target is ready on that bus."""
     deadline = time.monotonic() + seconds
     while not all(readiness(port) == (200, kind) for port in fleet.targets):
@@ -240,7 +240,7 @@ async def _accepted(client: httpx2.AsyncClient, url: str, data: int | str, heade
     return answer.status_code == 201
 
 
-async def all_connected(readers: list[Reader], seconds: float = 20.0) -> None:
+async def all_connected(readers: list[Reader], seconds: float = 60.0) -> None:
     """Wait until every reader has a stream."""
     for _ in range(int(seconds * 20)):
         if all(reader.connections for reader in readers):
@@ -249,7 +249,7 @@ async def all_connected(readers: list[Reader], seconds: float = 20.0) -> None:
     raise AssertionError(f"not all readers were connected after {seconds} s")
 
 
-async def settle(readers: list[Reader], count: int, seconds: float = 20.0) -> None:
+async def settle(readers: list[Reader], count: int, seconds: float = 60.0) -> None:
     """Wait until every reader has everything, at most so long."""
     for _ in range(int(seconds * 10)):
         if all(len(reader.seen) >= count for reader in readers):

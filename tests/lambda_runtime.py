@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ _BOOTSTRAP = "from awslambdaric.__main__ import main; import sys; main(['awslamb
 
 class RuntimeApi:
     """The Lambda Runtime API (docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), one invocation at a time."""
+
+    process: "subprocess.Popen[bytes] | None" = None
+    """Who asks for events."""
 
     def __init__(self) -> None:
         self._events: queue.Queue[tuple[str, object]] = queue.Queue()
@@ -66,15 +69,19 @@ class RuntimeApi:
         return f"127.0.0.1:{self._server.server_port}"
 
     def invoke(self, event: object) -> Any:
-        """What the handler returns; RuntimeError with the runtime's report if it fails."""
+        """What the handler returns; RuntimeError with the runtime's report if it fails, or where it ends without one."""
         self._events.put((str(uuid.uuid4()), event))
-        try:
-            done, result = self._results.get(timeout=SECONDS)
-        except queue.Empty:
-            raise RuntimeError(f"the function did not answer in {SECONDS} s") from None
-        if not done:
-            raise RuntimeError(json.dumps(result))
-        return result
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            ended = self.process.poll() if self.process else None
+            with suppress(queue.Empty):
+                done, result = self._results.get(timeout=0.2)
+                if not done:
+                    raise RuntimeError(json.dumps(result))
+                return result
+            if ended is not None:
+                raise RuntimeError(f"the function ended with code {ended}")
+        raise RuntimeError(f"the function did not answer in {SECONDS} s")
 
     def close(self) -> None:
         self._server.shutdown()
@@ -96,7 +103,7 @@ def function(asset: Path, handler: str, environment: Mapping[str, str]) -> Itera
         "AWS_SECRET_ACCESS_KEY": "test",
         **environment,
     }
-    process = subprocess.Popen([PYTHON, "-S", "-c", _BOOTSTRAP, handler], cwd=asset, env=clean)
+    api.process = process = subprocess.Popen([PYTHON, "-S", "-c", _BOOTSTRAP, handler], cwd=asset, env=clean)
     try:
         yield api
     finally:

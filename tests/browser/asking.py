@@ -14,11 +14,12 @@ import httpx2
 from playwright.sync_api import Page, Request, expect
 
 from local.places import ROOT
-from local.process import Child, free_port, port_is_free, stop
+from local.process import Child, port_is_free, stop
 from realtime.tokens import issue
-from tests.helpers import SECRET
+from tests.helpers import SECRET, free_ports
 
-ANSWER_MS = 10_000.0
+ANSWER_MS = 20_000.0
+ENDS = "done", "failed", "cancelled"
 
 _FEATURES = """
 [features.answers]
@@ -32,8 +33,10 @@ limits = { publish = "100/min" }
 """
 _METRICS = json.dumps({"topic": "metrics", "seq": 0, "epoch": "e", "type": None, "data": None})
 _WATCH = """() => {
-    const text = document.getElementById("answers-text"), seen = window.seen = []
-    new MutationObserver(() => seen.push(text.textContent)).observe(text, {childList: true})
+    for (const [fact, seen] of [["text", window.seen = []], ["problem", window.problems = []]]) {
+        const shown = document.getElementById(`answers-${fact}`)
+        new MutationObserver(() => seen.push(shown.textContent)).observe(shown, {childList: true})
+    }
 }"""
 
 
@@ -68,6 +71,10 @@ class Card:
             "n => Number(document.getElementById('answers-pieces').textContent) >= n", arg=count, timeout=ANSWER_MS
         )
 
+    def until_problem(self, problem: str) -> None:
+        """Wait until that was told, be it for a moment."""
+        self._page.wait_for_function("problem => problems.includes(problem)", arg=problem, timeout=ANSWER_MS)
+
     def fact(self, name: str) -> str:
         return self._page.locator(f"#answers-{name}").inner_text()
 
@@ -91,10 +98,16 @@ class Card:
         response = last.response()
         assert response
         place = response.headers["content-location"]
-        headers = {"Authorization": f"Bearer {issue(SECRET, place.split('/')[2], 600)}", "Last-Event-ID": "0-0"}
-        got = httpx2.get(f"{self._url}/{place}", headers=headers, timeout=5).text
-        events = [json.loads(line.removeprefix("data: ")) for line in got.splitlines() if line.startswith("data: ")]
-        return [event for event in events if event["type"] != "preview"]
+        headers = {"Authorization": f"Bearer {issue(SECRET, place.split('/')[2], 600)}"}
+        events: list[Any] = []
+        for _ in range(50):  # such a stream lasts 0.3 s, which is not enough for all of it on a busy machine
+            at = f"{events[-1]['epoch']}-{events[-1]['seq']}" if events else "0-0"
+            got = httpx2.get(f"{self._url}/{place}", headers=headers | {"Last-Event-ID": at}, timeout=20).text
+            found = [json.loads(line.removeprefix("data: ")) for line in got.splitlines() if line.startswith("data: ")]
+            events += [event for event in found if "seq" in event]
+            if events and events[-1]["type"] in ENDS:
+                return events
+        raise AssertionError(f"the answer has no end: {events}")
 
 
 def words(events: list[Any]) -> str:
@@ -106,7 +119,7 @@ def words(events: list[Any]) -> str:
 def asking() -> Iterator[str]:
     """The page's URL, while it is served."""
     with TemporaryDirectory(prefix="asking-") as name:
-        folder, port, service = Path(name), free_port(), free_port()
+        folder, (port, service) = Path(name), free_ports(2)
         (folder / "features.toml").write_text(_FEATURES)
         (folder / "state.json").write_text(json.dumps({"endpoints": {"streams": f"http://127.0.0.1:{service}"}, "on_lambda": ["answers"]}))
         ours = {"REALTIME_LOG": "memory", "REALTIME_SECRET": SECRET, "FEATURES": str(folder / "features.toml")}

@@ -14,9 +14,9 @@ import httpx2
 
 from bench.edge import nginx
 from local.places import ROOT, LocalError
-from local.process import Child, free_port, port_is_free, stop
+from local.process import Child, port_is_free, stop
 from realtime.tokens import issue
-from tests.helpers import SECRET
+from tests.helpers import SECRET, free_ports
 
 STREAM = "/topics/alerts/stream"
 _FEATURES = '[features.alerts]\npattern = "sse"\nlatency = "1s"\naccess = { read = "user", publish = "service" }\n'
@@ -30,7 +30,7 @@ class Place:
         self._folder = folder
         self._module = module
         self._environment = os.environ | {"REALTIME_LOG": "memory", "REALTIME_SECRET": SECRET} | clock
-        self._ports = {name: free_port() for name in ("listen", "front_door", "service", "next")}
+        self._ports = dict(zip(("listen", "front_door", "service", "next"), free_ports(4), strict=True))
         self._serving = "service"
         self._children: dict[str, Child] = {}
         self.url = f"http://localhost:{self._ports['listen']}"
@@ -50,7 +50,7 @@ class Place:
         self._serving = "next"
         old = self._children["service"].popen
         old.send_signal(signal.SIGTERM)
-        old.wait(10)
+        old.wait(30)
 
     def publish(self, number: int) -> float:
         """Publish it, as a backend next to the service does; when (Unix seconds) that began."""

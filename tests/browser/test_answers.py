@@ -27,7 +27,7 @@ def test_answer_grows_as_it_is_written(card: Card) -> None:
     card.until("state", "done")
     logged = card.logged()
     assert (card.text, card.busy) == (words(logged), "false")
-    assert len(card.seen()) > 100  # a batch of the log holds up to 100 pieces
+    assert len(card.seen()) > 30  # the log has it in seven batches
     assert card.fact("tokens") == f"5 in, {logged[-1]['data']['output_tokens']} out"
     assert (card.fact("resumed"), card.errors) == ("0", [])
 
@@ -37,7 +37,7 @@ def test_cut_connection_loses_nothing(card: Card) -> None:
     card.ask()
     card.until_pieces(30)
     card.press("Cut the connection")
-    card.until("problem", "the connection was cut")
+    card.until_problem("the connection was cut")
     card.until("state", "done")
     assert card.text == card.seen()[-1] == words(card.logged())
     assert int(card.fact("resumed")) >= 2
@@ -49,7 +49,7 @@ def test_stop_ends_it(card: Card) -> None:
     card.ask()
     card.until_pieces(10)
     card.press("Stop")
-    card.until("state", "cancelled", 2_000)
+    card.until("state", "cancelled", 5_000)
     logged = card.logged()
     assert logged[-1]["type"] == "cancelled"
     assert 5 < len(card.text.split()) < 200

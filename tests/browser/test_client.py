@@ -1,5 +1,6 @@
 """clients/realtime.js in a real browser, against the three transports of one deployment: each event once and in order, whatever fails."""
 
+import itertools
 import json
 import os
 import statistics
@@ -12,6 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page
 
+from tests.browser.place import until
 from tests.deployment import Deployment
 
 FULL = os.environ.get("SOAK") == "full"
@@ -198,7 +200,7 @@ def test_each_pattern_is_read_from_client_json(topic: str, transport: str, page:
     opened(page, place, topic)
     publish(place, 0, 3, topic)
     assert got(page, 3) == [0, 1, 2]
-    assert status(page)["transport"] == transport
+    goes_by(page, transport)  # which is slower than the next one where the machine is busy, and then comes back
 
 
 @pytest.mark.parametrize("topic", ["metrics", "price"])
@@ -224,7 +226,7 @@ def test_it_descends_and_climbs(page: Page, place: Deployment) -> None:
     goes_by(page, "polling")
     place.refuse("sse", False)
     place.refuse("websocket", False)
-    goes_by(page, "websocket", 30)
+    goes_by(page, "websocket", 70)  # the longest pause is a minute
     publish(place, 2, 1, "orders/ladder")
     assert got(page, 3) == [0, 1, 2]
 
@@ -237,8 +239,8 @@ def test_silence_is_noticed(page: Page, place: Deployment) -> None:
     place.silent("websocket", True)
     place.refuse("websocket", True)
     publish(place, 1, 1, "orders/silence")
-    assert got(page, 2, 20) == [0, 1]
-    assert status(page)["transport"] == "sse"
+    assert got(page, 2, 30) == [0, 1]
+    goes_by(page, "sse")
 
 
 def test_lost_push_is_asked_for_again(page: Page, place: Deployment) -> None:
@@ -290,11 +292,11 @@ def test_retry_after_is_honoured(page: Page, place: Deployment) -> None:
     opened(page, place, "ticker")
     place.busy("polling", 3)
     page.wait_for_function("() => subscription.status.state === 'retrying'")
-    before = len(place.accepted("polling"))
-    page.wait_for_timeout(2_000)
-    assert len(place.accepted("polling")) == before
+    told = len(place.accepted("polling"))
     place.busy("polling", 0)
     goes_by(page, "polling")
+    came = place.accepted("polling")
+    assert came[told] - came[told - 1] > 2.9
 
 
 def test_server_directs_it_down(page: Page, place: Deployment) -> None:
@@ -305,9 +307,10 @@ def test_server_directs_it_down(page: Page, place: Deployment) -> None:
     goes_by(page, "polling")
     before = len(place.accepted("polling"))
     publish(place, 0, 2, "orders/shed")
-    page.wait_for_timeout(5_000)
-    assert len(place.accepted("polling")) - before <= 2  # the feature's own interval is a second
     assert got(page, 2) == [0, 1]
+    until(lambda: len(place.accepted("polling")) >= before + 2 or page.wait_for_timeout(20), 20)  # type: ignore[func-returns-value] # it polls
+    came = place.accepted("polling")[before - 1 :]
+    assert min(later - earlier for earlier, later in itertools.pairwise(came)) > 2.9  # the feature's own interval is a second
 
 
 def test_publish_survives_a_cut(page: Page, place: Deployment) -> None:
@@ -335,8 +338,7 @@ def test_hidden_page_lets_go(page: Page, place: Deployment) -> None:
     """After a while nobody sees it: no connection. Shown again: what was missed, at once."""
     opened(page, place, "orders/hidden", hiddenAfter=500)
     page.evaluate(SHOW, "hidden")
-    page.wait_for_timeout(1_500)
-    assert place.open("websocket") == 0
+    until(lambda: place.open("websocket") == 0 or page.wait_for_timeout(20), 10)  # type: ignore[func-returns-value] # it lets go
     publish(place, 0, 2, "orders/hidden")
     page.evaluate(SHOW, "visible")
     assert got(page, 2, 3) == [0, 1]

@@ -293,7 +293,7 @@ def test_guest_stays_the_same(shop: Shop, url: str, deployment: Deployment) -> N
     other.until("alerts", "state", "live")
     shop.order("A-4000", "placed")
     expect(other.page.locator("#orders-board")).to_contain_text("A-4000")
-    until(lambda: (deployment.open("websocket"), deployment.open("sse")) == (1, 1), 5)
+    until(lambda: (deployment.open("websocket"), deployment.open("sse")) == (1, 1), 20)
 
 
 def test_without_guests_it_shows_what_is_public(page: Page, deployment: Deployment) -> None:

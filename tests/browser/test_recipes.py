@@ -218,6 +218,7 @@ def test_websocket_misses_no_last_event(page: Page, deployment: Deployment) -> N
     follow(page, deployment)
     deployment.lose("websocket", 1)
     deployment.publish("chat/a", "x")
+    until_page(page, "seen.includes(1)", seconds=8)
     until_seen(page, "sign in", "reset", 1)
 
 

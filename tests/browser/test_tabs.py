@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.test_client import SHOW, got, opened, publish
+from tests.browser.place import until
+from tests.browser.test_client import FULL, SHOW, got, opened, publish
 from tests.deployment import Deployment
 
 TABS = 10
@@ -31,23 +32,30 @@ def leader(tabs: list[Page]) -> Page:
     return leading[0]
 
 
+def until_open(here: Deployment, count: int) -> None:
+    """Wait until there are so many connections and no streams, which on a busy machine may serve before they do."""
+    until(lambda: (here.open("websocket"), here.open("sse")) == (count, 0), 20)
+
+
 def test_ten_tabs_have_one_connection(tabs: list[Page], here: Deployment, request: pytest.FixtureRequest) -> None:
     """All of them are live."""
     publish(here, 0, 20, topic_of(request))
     assert [got(tab, 20) for tab in tabs] == [list(range(20))] * TABS
-    assert (here.open("websocket"), here.open("sse")) == (1, 0)
+    until_open(here, 1)
 
 
+@pytest.mark.soak
 def test_another_tab_takes_over(tabs: list[Page], here: Deployment, request: pytest.FixtureRequest) -> None:
-    """The leader is closed in the middle of a stream of events: within two seconds another leads, and nothing is lost."""
+    """The leader is closed in the middle of a stream of events: within two seconds (`SOAK=full`) another leads, and nothing is lost."""
     publish(here, 0, 5, topic_of(request))
     gone = leader(tabs)
     gone.close()
     publish(here, 5, 5, topic_of(request))
     left = [tab for tab in tabs if tab is not gone]
-    assert [got(tab, 10, 2) for tab in left] == [list(range(10))] * (TABS - 1)
+    seconds = 2 if FULL else 10  # the short form runs beside other tests
+    assert [got(tab, 10, seconds) for tab in left] == [list(range(10))] * (TABS - 1)
     assert leader(left)
-    assert here.open("websocket") == 1
+    until_open(here, 1)
 
 
 def test_frozen_leader_is_replaced(tabs: list[Page], here: Deployment, request: pytest.FixtureRequest) -> None:
@@ -69,14 +77,14 @@ def test_late_tab_gets_what_it_asked_for(tabs: list[Page], here: Deployment, req
     token = here.token("ann", 3600)
     late = opened(tabs[0].context.new_page(), here, topic_of(request), token=token, tabs="yes", recent=2)
     assert got(late, 2) == [3, 4]
-    assert here.open("websocket") == 1
+    until_open(here, 1)
 
 
 def test_tabs_of_another_person_share_nothing(tabs: list[Page], here: Deployment, request: pytest.FixtureRequest) -> None:
     """Who is somebody else has a connection of his own."""
     other = opened(tabs[0].context.new_page(), here, topic_of(request), token=here.token("bob", 3600), tabs="yes")
     assert other.evaluate("client.leads")
-    assert here.open("websocket") == 2
+    until_open(here, 2)
 
 
 def test_hidden_are_all_or_none(tabs: list[Page], here: Deployment, request: pytest.FixtureRequest) -> None:
@@ -86,11 +94,10 @@ def test_hidden_are_all_or_none(tabs: list[Page], here: Deployment, request: pyt
     tabs[0].wait_for_timeout(1_500)
     assert here.open("websocket") == 1
     tabs[0].evaluate(SHOW, "hidden")
-    tabs[0].wait_for_timeout(1_500)
-    assert here.open("websocket") == 0
+    until_open(here, 0)
     publish(here, 0, 3, topic_of(request))
     tabs[5].evaluate(SHOW, "visible")
-    assert [got(tab, 3, 3) for tab in tabs] == [[0, 1, 2]] * TABS
+    assert [got(tab, 3) for tab in tabs] == [[0, 1, 2]] * TABS
 
 
 def test_any_tab_publishes(tabs: list[Page], here: Deployment, request: pytest.FixtureRequest) -> None:

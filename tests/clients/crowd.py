@@ -27,7 +27,7 @@ TOPIC = "orders/1"
 FAULTS: tuple[tuple[Transport, ...], ...] = (("websocket",), ("sse",), ("websocket", "sse"), ("websocket", "sse", "polling"))
 CALM_SECONDS = (1.0, 8.0)
 FAULT_SECONDS = (0.2, 3.0)
-END_SECONDS = 45.0
+END_SECONDS = 90.0
 """For the last event, once it was published."""
 
 
@@ -111,7 +111,7 @@ async def crowd(url: str, events: int, clients: int, seed: int, seconds: float) 
     begin, token = asyncio.Event(), issue(SECRET, "ann", 3600)
     async with httpx2.AsyncClient(timeout=None, limits=httpx2.Limits()) as http:
         tasks = [asyncio.ensure_future(member.run(url, token, http, begin)) for member in members]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(member.live.wait() for member in members))
         print("ready", flush=True)
         begin.set()

@@ -48,7 +48,7 @@ async def herd(url: str, clients: int, first: int) -> "Counter[str]":
     context, token = ssl.create_default_context(), issue(SECRET, "ann", 3600)
     lives = [asyncio.Event() for _ in range(clients)]
     tasks = [asyncio.ensure_future(one(url, token, first + number, context, live)) for number, live in enumerate(lives)]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await asyncio.gather(*(live.wait() for live in lives))
     print("ready", flush=True)
     done, late = await asyncio.wait(tasks, timeout=END_SECONDS)

@@ -67,7 +67,7 @@ def test_the_server_never_sees_twice_the_even_spread() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_two_thousand_real_ones_come_back(tmp_path: Path) -> None:
     """Over real sockets, where streams say `retry` between 2 and 6 s: nobody before that, none starved, none with a hole.
 
@@ -81,11 +81,11 @@ def test_two_thousand_real_ones_come_back(tmp_path: Path) -> None:
         began, before = time.monotonic(), len(deployment.accepted("sse"))
         deployment.cut("sse")
         while deployment.open("sse") < CLIENTS or len(deployment.accepted("sse")) < before + CLIENTS:
-            assert time.monotonic() < began + 60, f"only {deployment.open('sse')} are back"
+            assert time.monotonic() < began + 90, f"only {deployment.open('sse')} are back"
             time.sleep(0.05)
         back = time.monotonic() - began
         deployment.publish(TOPIC, "after")
-        told = sum((Counter(json.loads(herd.communicate(timeout=60)[0])) for herd in herds), Counter[str]())
+        told = sum((Counter(json.loads(herd.communicate(timeout=120)[0])) for herd in herds), Counter[str]())
         tries = [at - began for at in deployment.accepted("sse")[before:]]
     seconds = Counter(int(at) for at in tries)
     print(

@@ -47,7 +47,8 @@ class FaultyServer(ThreadingHTTPServer):
     def _wait(self, position: int) -> None:
         """For the next event, or until a heartbeat is due."""
         with self.news:
-            self.news.wait_for(lambda: len(self.log) > position, 0.2)
+            seconds = 60 if self.fault == "late" else 0.2  # a heartbeat would end the event that is late
+            self.news.wait_for(lambda: len(self.log) > position, seconds)
 
     def encode(self, events: Events) -> bytes:
         if not events:

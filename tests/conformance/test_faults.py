@@ -125,7 +125,7 @@ def test_fault_in_events_is_found(
     fault: str, name: str, why: str, faulty: Callable[[str], Target], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that loses, repeats, swaps or harms events fails the case that is meant."""
-    monkeypatch.setattr("tests.conformance.client.SECONDS", 0.5)
+    monkeypatch.setattr("tests.conformance.client.SECONDS", 2.0)
     result = judge(named(name), faulty(fault))
     assert result.outcome == "fail"
     assert why in result.why

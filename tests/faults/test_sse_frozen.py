@@ -56,7 +56,7 @@ def test_frozen_readers_are_closed_and_lose_nothing(hub: tuple[int, psutil.Proce
 
 async def others_read_on(port: int, process: psutil.Process) -> int:
     """By how many bytes the hub has grown at most, until all others have everything and the frozen ones are closed."""
-    readers = [Reader(Alone([port])) for _ in range(READERS)]
+    readers = [Reader(Alone([port]), head_seconds=30) for _ in range(READERS)]
     reading = [asyncio.ensure_future(reader.run()) for reader in readers]
     await all_connected(readers)
     before, most = process.memory_info().rss, 0

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -90,7 +91,8 @@ def test_every_client_has_everything_once_across_its_streams(running: Lambdas) -
                 mine = [event for event in reader.seen if event["topic"] == topic]
                 assert [event["seq"] for event in mine] == list(range(1, len(mine) + 1))
                 assert [event["data"] for event in mine] == [n for n in range(count) if n // A_SECOND % len(TOPICS) == place]
-        assert sum(reader.connections for reader in readers) >= CLIENTS * SECONDS / STREAM_SECONDS
+        away = 3  # seconds from a stream's end to the next one, at most: a busy machine takes its time
+        assert sum(reader.connections for reader in readers) >= CLIENTS * SECONDS / (STREAM_SECONDS + away)
 
     asyncio.run(test())
 
@@ -168,17 +170,30 @@ def test_delete_stops_the_generator_within_one_batch(running: Lambdas) -> None:
         body = {"messages": [{"role": "user", "content": "Long?"}], "max_tokens": 4_000}
         with client.stream("POST", "/answers", json=body) as answer:
             lines = answer.iter_lines()
-            until(lines, '"first":12')
+            until(lines, '"first":124')  # from here on a batch takes two seconds
             at = answer.headers["content-location"].split("/")[3]
-            assert stopped(running, at, "ann") == 404
+            assert stopped(running, at, "ann") == 404  # it may wait for an environment to start, which then serves the next one
+            batch = next_batch(running, f"answers/bob/{at}")
             assert stopped(running, at, "bob") == 204
             rest = list(lines)
-    previews = [line for line in rest if '"type":"preview"' in line]
+    last = max(place for place, line in enumerate(rest) if '"type":"text"' in line)
+    previews = [line for line in rest[last:] if '"type":"preview"' in line]
     print(json.dumps({"previews_after_delete": len(previews)}))
     assert "event: cancelled" in rest
-    assert "event: text" not in rest
+    assert f'"first":{batch},' in rest[last]
     assert len(previews) <= 100
 
 
 def until(lines: Iterator[str], mark: str) -> None:
     assert next((line for line in lines if mark in line), None), f"{mark} never came"
+
+
+def next_batch(running: Lambdas, topic: str) -> int:
+    """The first piece of the batch that comes next, as soon as it is in the log."""
+    read = partial(running.log.recent, running.features.topic(topic), 1)
+    before, deadline = read().cursor, time.monotonic() + 30
+    while (page := read()).cursor == before:
+        assert time.monotonic() < deadline, "no batch came"
+        time.sleep(0.02)
+    data: Any = page.events[-1].data
+    return int(data["first"])

@@ -23,8 +23,9 @@ import pytest
 from functions.shop.day import publications
 from local import deploy, endpoint, supervisor
 from local.places import LocalError, Places
-from local.process import Process, free_port, port_is_free
+from local.process import Process, port_is_free
 from realtime.tokens import issue
+from tests.helpers import free_ports
 
 ROOT = Path(__file__).parents[2]
 MINUTES = 60
@@ -72,7 +73,7 @@ class Local:
 def make(folder: Path) -> Local:
     shutil.copytree(ROOT / "schemas", folder / "schemas")
     (folder / "features.toml").write_text((ROOT / "features.toml").read_text() + EXTRA)
-    return Local(Places(folder / "run", free_port(), free_port()), folder / "features.toml")
+    return Local(Places(folder / "run", *free_ports(2)), folder / "features.toml")
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_published_event_is_polled_and_then_304(door: httpx2.Client) -> None:
 
 def test_page_shows_figures_that_come_from_the_lambda(local: Local) -> None:
     """The page's own origin serves it and passes the front door on; the orders job has published."""
-    with httpx2.Client(base_url=local.places.page) as page:
+    with httpx2.Client(base_url=local.places.page, timeout=30) as page:
         assert "<html" in page.get("/").text
         deadline = time.monotonic() + 30
         while (figures := page.get("/topics/metrics").json())["data"] is None and time.monotonic() < deadline:
@@ -149,7 +150,7 @@ def test_answer_comes_piece_by_piece(local: Local) -> None:
             arrived = [(line, time.monotonic()) for line in answer.iter_lines() if line.startswith("event: ")]
     previews = [moment for line, moment in arrived if line == "event: preview"]
     assert arrived[-1][0] == "event: done"
-    assert previews[-1] - previews[0] > 0.9 * (len(previews) - 1) / 50  # the model's pace
+    assert previews[-1] - previews[0] > 0.5 * (len(previews) - 1) / 50  # the model's pace; in a lump it would take no time
     assert max(after - before for before, after in itertools.pairwise(previews)) < 1
 
 
@@ -227,13 +228,13 @@ def test_ctrl_c_ends_everything(tmp_path: Path, moment: str) -> None:
     ports = ["--port", str(local.places.page_port), "--endpoint-port", str(local.places.endpoint_port)]
     command = [sys.executable, "-m", "local", "--folder", str(local.places.folder), "up", "--features", str(local.features), *ports]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     awaited = local.places.endpoint_port if moment == "while it starts" else local.places.page_port
-    while port_is_free(awaited) and time.monotonic() < deadline:
+    while port_is_free(awaited) or len(psutil.Process(process.pid).children(recursive=True)) < 3:
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(1)  # in the first case: into the synth
     started = psutil.Process(process.pid).children(recursive=True)
-    assert len(started) >= 3
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0
     assert local.everything_is_gone

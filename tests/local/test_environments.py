@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import statistics
 import subprocess
 import sys
 import threading
@@ -180,12 +181,12 @@ def local(serve: Callable[..., Running]) -> Running:
 
 
 def test_chunks_arrive_as_they_are_produced(local: Running) -> None:
-    """Not in one lump at the end, half a second later."""
+    """Not in one lump at the end, a second later."""
     local.text("/pid")
-    with httpx2.stream("GET", f"{local.url}/times/10") as answer:
+    with httpx2.stream("GET", f"{local.url}/times/20", timeout=30) as answer:
         gaps = [time.time() - float(line) for line in answer.iter_lines()]
-    assert len(gaps) == 10
-    assert max(gaps) < 0.15
+    assert len(gaps) == 20
+    assert statistics.median(gaps) < 0.15  # not the longest: in a lump it would be half a second, and a busy machine delays one or two
 
 
 def test_requests_one_after_another_share_an_environment(local: Running) -> None:
@@ -210,7 +211,7 @@ def test_environment_is_frozen_between_requests(local: Running) -> None:
 def test_leaving_client_does_not_stop_the_function(serve: Callable[..., Running]) -> None:
     """Its environment is busy until the end: the one that may be there has no time for anybody else."""
     local = serve(concurrency=1)
-    with httpx2.stream("GET", f"{local.url}/sleep/0.6") as answer:
+    with httpx2.stream("GET", f"{local.url}/sleep/2", timeout=30) as answer:
         pid = next(answer.iter_text())
     assert local.status("/pid") == (500, "Internal server error")
     until(lambda: local.done)
@@ -220,7 +221,7 @@ def test_leaving_client_does_not_stop_the_function(serve: Callable[..., Running]
 
 def test_slow_client_slows_the_function(local: Running) -> None:
     """What it does not read is not collected here; when it leaves, the function goes on at once."""
-    with httpx2.stream("GET", f"{local.url}/flood") as answer:
+    with httpx2.stream("GET", f"{local.url}/flood", timeout=30) as answer:
         pieces = answer.iter_raw()
         next(pieces)
         time.sleep(0.6)
@@ -231,9 +232,10 @@ def test_slow_client_slows_the_function(local: Running) -> None:
 def test_timeout_ends_the_environment_and_the_stream(serve: Callable[..., Running], caplog: pytest.LogCaptureFixture) -> None:
     """As Lambda does, and says so."""
     local = serve(timeout=0.5)
+    local.text("/pid")
     started = time.monotonic()
-    pid = local.text("/sleep/3")
-    assert 0.5 < time.monotonic() - started < 2
+    pid = local.text("/sleep/8")
+    assert 0.5 < time.monotonic() - started < 4
     assert "Task timed out after 0.50 seconds" in caplog.text
     assert (running(pid), local.done) == (False, "")
 
@@ -241,8 +243,8 @@ def test_timeout_ends_the_environment_and_the_stream(serve: Callable[..., Runnin
 def test_silent_function_loses_its_client(local: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """API Gateway ends the response after five minutes; the invocation goes on."""
     local.text("/pid")
-    monkeypatch.setattr(environments, "SILENCE_SECONDS", 0.3)
-    assert running(local.text("/sleep/0.8"))
+    monkeypatch.setattr(environments, "SILENCE_SECONDS", 0.5)
+    assert running(local.text("/sleep/2.5"))
     assert not local.done
     until(lambda: local.done)
 
@@ -287,7 +289,7 @@ def test_function_sees_what_lambda_would_set(local: Running, monkeypatch: pytest
 def test_request_arrives_as_it_was_sent(local: Running) -> None:
     """Method, path, query, headers and body; but who calls, and how long there is time, only Lambda says."""
     forged = {"X-Amzn-Request-Context": "forged", "x-amzn-lambda-context": "forged", "X-Own": "mine"}
-    answer = httpx2.post(f"{local.url}/echo/a%2Fb?c=%20d", content=b"body", headers=forged)
+    answer = httpx2.post(f"{local.url}/echo/a%2Fb?c=%20d", content=b"body", headers=forged, timeout=30)
     method, path, headers, body = answer.json()
     named = {name.lower(): value for name, value in headers}
     assert (method, path, body, named["x-own"], len(named)) == ("POST", "/echo/a%2Fb?c=%20d", "body", "mine", len(headers))
@@ -300,8 +302,8 @@ def test_request_arrives_as_it_was_sent(local: Running) -> None:
 def test_too_large_a_body_is_413(local: Running) -> None:
     """What API Gateway takes is taken."""
     most = b"x" * environments.BODY_BYTES
-    assert httpx2.post(f"{local.url}/pid", content=most).status_code == 200
-    assert httpx2.post(f"{local.url}/pid", content=most + b"x").status_code == 413
+    assert httpx2.post(f"{local.url}/pid", content=most, timeout=30).status_code == 200
+    assert httpx2.post(f"{local.url}/pid", content=most + b"x", timeout=30).status_code == 413
 
 
 def test_new_revision_takes_over(local: Running) -> None:
@@ -366,12 +368,12 @@ def deployed(endpoint: Endpoint, function: Function, tmp_path: Path) -> Iterator
         shutil.copytree(function.folder, tmp_path / "cdk.out" / f"asset.{asset}")
     made = Deployed(function, endpoint, tmp_path)
     try:
-        until(lambda: not port_is_free(made.port))
-        until(lambda: httpx2.get(f"{made.url}/pid").status_code == 200)
+        until(lambda: not port_is_free(made.port), 30)
+        until(lambda: httpx2.get(f"{made.url}/pid", timeout=30).status_code == 200, 30)
         yield made
     finally:
         made.runner.terminate()
-        made.runner.wait(5)
+        made.runner.wait(30)
 
 
 def test_deployed_function_is_the_one_that_runs(deployed: Deployed) -> None:
@@ -380,7 +382,7 @@ def test_deployed_function_is_the_one_that_runs(deployed: Deployed) -> None:
     assert (seen["AWS_LAMBDA_FUNCTION_NAME"], seen["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) == (deployed.name, "512")
     assert seen["LAMBDA_TASK_ROOT"].endswith("asset.first")
     deployed.deploy("second")
-    until(lambda: deployed.variables()["LAMBDA_TASK_ROOT"].endswith("asset.second"))
+    until(lambda: deployed.variables()["LAMBDA_TASK_ROOT"].endswith("asset.second"), 30)
     with httpx2.stream("GET", f"{deployed.url}/sleep/60"):
         assert deployed.status("/pid") == (500, "Internal server error")
 
@@ -394,5 +396,5 @@ def test_sigterm_leaves_nothing_behind(deployed: Deployed, path: str) -> None:
         pid = next(pieces)
         assert running(child)
         deployed.runner.terminate()
-        deployed.runner.wait(5)
-    assert (running(pid), running(child)) == (False, False)
+        deployed.runner.wait(30)
+    until(lambda: not (running(pid) or running(child)))

@@ -20,7 +20,7 @@ from tests.local.test_end_to_end import Local, make
 
 LOUD = '\n[features.loud]\npattern = "sse"\naccess = { read = "user", publish = "service" }\n'
 STREAM = "/topics/loud/stream"
-SECONDS = 20
+SECONDS = 40
 
 
 @pytest.fixture(scope="module")

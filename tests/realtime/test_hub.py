@@ -94,6 +94,11 @@ class World:
         await self.hub.stream(reader, topics, await self.hub.begin(topics, [after] * len(topics), recent))
         return reader
 
+    async def quiet(self) -> None:
+        """Wait until the hub reads no log in the background."""
+        while repairs := [feed.repair for feed in self.hub._feeds.values() if feed.repair]:
+            await asyncio.wait(repairs)
+
 
 def in_loop(test: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
     """Run the test in an event loop of its own, for at most 30 s."""
@@ -255,7 +260,7 @@ async def test_gap_in_the_bus_is_filled_from_the_log(world: World) -> None:
     readers = [await world.reader() for _ in range(5)]
     (lost,) = world.append("lost", heard=False)
     later = world.append("later")
-    await asyncio.sleep(0.05)
+    await world.quiet()
     world.hub.hear("news", (lost, *later))
     assert all(reader.data == ["lost", "later"] for reader in readers)
     assert world.reads == 1
@@ -285,7 +290,7 @@ async def test_event_heard_while_a_topic_opens_is_not_left_lying(world: World) -
 
     world.log.recent = slow  # type: ignore[method-assign]
     reader = await world.reader(after=START)
-    await asyncio.sleep(0.1)
+    await world.quiet()
     assert reader.data == ["meanwhile"]
 
 
@@ -320,7 +325,7 @@ async def test_wiped_log_resets_live_readers(world: World) -> None:
     world.log._store = MemoryStore()
     world.log._written.clear()
     world.append("a", "b")
-    await asyncio.sleep(0.05)
+    await world.quiet()
     world.append("c")
     assert (reader.kinds, reader.data) == (["reset", "note"], ["c"])
 
@@ -452,12 +457,13 @@ def test_heartbeats_come_in_time_whoever_leaves(monkeypatch: pytest.MonkeyPatch)
     async def test(world: World) -> None:
         older = [await world.reader() for _ in range(50)]
         reader = await world.reader()
-        running = asyncio.create_task(world.hub.run())
+        running, began = asyncio.create_task(world.hub.run()), time.monotonic()
         for leaving in older:
             await asyncio.sleep(0.02)
             world.hub.leave(leaving)
         running.cancel()
-        assert 4 <= reader.raw.count(HEARTBEAT) <= 7
+        most = 1 + (time.monotonic() - began) / 0.18  # a second, and what a busy machine adds to 50 pauses
+        assert 4 <= reader.raw.count(HEARTBEAT) <= most
 
     in_loop(test)()
 

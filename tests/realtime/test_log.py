@@ -27,8 +27,9 @@ def test_topics_count_apart(log: Log) -> None:
     assert log.append(topic("other"), [event()])[0].seq == 1
 
 
-def test_concurrent_publishers_leave_no_gap_and_no_repeat(store: Store) -> None:
+def test_concurrent_publishers_leave_no_gap_and_no_repeat(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point 1: whatever the number of publishers, seq is 1..n, each once."""
+    monkeypatch.setattr("realtime.log.APPEND_DEADLINE_SECONDS", 60.0)  # moto is slow, and an attempt's pause grows with the attempt
     logs = [Log(store) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         made = [e.seq for batch in pool.map(lambda n: logs[n % 4].append(ALL, [event(n)]), range(20)) for e in batch]

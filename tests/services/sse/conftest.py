@@ -31,7 +31,7 @@ from realtime.tickets import Tickets
 from realtime.tokens import SecretVerifier, issue
 from services.sse.app import create_app
 from services.sse.server import Server
-from tests.helpers import SECRET
+from tests.helpers import SECRET, Clock
 
 FIRST = b"id: e-1\ndata: first\n\n"
 ORIGIN = "https://shop.example"
@@ -133,7 +133,7 @@ def directed() -> MemoryDirections:
 @pytest.fixture
 def runtime(features: Features, directed: MemoryDirections) -> Runtime:
     log = Log(MemoryStore())
-    publisher = Publisher(features, log, RateLimit(MemoryCounters()))
+    publisher = Publisher(features, log, RateLimit(MemoryCounters(), Clock()))  # a minute that does not end between two publishes
     sessions = Sessions(lambda: SECRET, [ORIGIN])
     verifier = SecretVerifier(lambda: SECRET)
     return Runtime(features, log, publisher, Tickets(MemoryTickets()), sessions, verifier, Directions(directed))

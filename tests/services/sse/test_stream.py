@@ -19,6 +19,8 @@ from tests.services.sse.conftest import FIRST, ORIGIN, Client, Served, bearer, p
 
 ALERTS = "/topics/alerts/stream"
 BOTH = "/stream?topic=alerts&topic=chat/lobby"
+LONG = bearer(seconds=86_400)
+"""Made while tests are collected: it must outlive all that run before."""
 
 
 def granted(served: Served, target: str, headers: dict[str, str] | None = None) -> tuple[list[str], list[Cursor], float]:
@@ -175,17 +177,17 @@ def test_session_from_a_foreign_page_is_refused(served: Served, runtime: Runtime
         (ALERTS, {}, 401, "unauthorized"),
         (ALERTS, {"Authorization": "Bearer nonsense"}, 401, "unauthorized"),
         (ALERTS, {"Cookie": f"{COOKIE}=nonsense"}, 401, "unauthorized"),
-        ("/topics/nothing/stream", bearer(), 404, "unknown_topic"),
-        ("/topics/metrics/stream", bearer(), 404, "unknown_topic"),  # pattern = polling
-        (f"{ALERTS}?after=nonsense", bearer(), 400, "invalid_cursor"),
-        (f"{ALERTS}?after=a-1.b-2", bearer(), 400, "invalid_cursor"),
-        (f"{BOTH}&after=a-1", bearer(), 400, "invalid_cursor"),
-        (f"{BOTH}&after=a-1.**", bearer(), 400, "invalid_cursor"),
-        (f"{ALERTS}?recent=101", bearer(), 400, "invalid"),
-        (f"{ALERTS}?recent=-1", bearer(), 400, "invalid"),
-        ("/stream?topic=alerts&topic=alerts", bearer(), 400, "invalid"),
-        ("/stream", bearer(), 400, "invalid"),
-        ("/stream?" + "&".join(f"topic=chat/{n}" for n in range(21)), bearer(), 400, "invalid"),
+        ("/topics/nothing/stream", LONG, 404, "unknown_topic"),
+        ("/topics/metrics/stream", LONG, 404, "unknown_topic"),  # pattern = polling
+        (f"{ALERTS}?after=nonsense", LONG, 400, "invalid_cursor"),
+        (f"{ALERTS}?after=a-1.b-2", LONG, 400, "invalid_cursor"),
+        (f"{BOTH}&after=a-1", LONG, 400, "invalid_cursor"),
+        (f"{BOTH}&after=a-1.**", LONG, 400, "invalid_cursor"),
+        (f"{ALERTS}?recent=101", LONG, 400, "invalid"),
+        (f"{ALERTS}?recent=-1", LONG, 400, "invalid"),
+        ("/stream?topic=alerts&topic=alerts", LONG, 400, "invalid"),
+        ("/stream", LONG, 400, "invalid"),
+        ("/stream?" + "&".join(f"topic=chat/{n}" for n in range(21)), LONG, 400, "invalid"),
     ],
 )
 def test_refusal_is_a_problem_before_the_stream(served: Served, target: str, headers: dict[str, str], status: int, code: str) -> None:
