@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from advisor.load import Load
 from advisor.prices import FALLBACK, total
-from advisor.rules import Finding, findings
+from advisor.rules import Finding, findings, wasteful
 from advisor.usage import tasks, usage
 from advisor.ways import KEYS, NAMES, SIMPLEST, STACKS, WAYS, Way, way_of
 from realtime.features import Feature
@@ -48,7 +48,8 @@ def advise(feature: Feature, *, chosen: bool = True, servers: bool = True, regio
     load = Load.of(feature)
     costs = {way: total(usage(load, way), region) for way in WAYS}
     rejected = {way: _unfit(load, way) for way in SIMPLEST if not meets(load, way, servers=servers)}
-    if not load.two_way and load.latency >= LEAST_BY_STREAM:
+    needless = not load.two_way and load.latency >= LEAST_BY_STREAM
+    if needless:
         rejected["websocket"] = _needless(load, costs["websocket"])
     fit = [way for way in SIMPLEST if way not in rejected]
     broken = {way: error for way in fit if (error := _error(feature, load, way, costs))}
@@ -56,17 +57,22 @@ def advise(feature: Feature, *, chosen: bool = True, servers: bool = True, regio
         rejected |= broken
         fit = [way for way in fit if way not in broken]
     way = _least(fit, costs)
+    if needless and not servers and (way in broken or wasteful(costs[way], costs["websocket"])):
+        fit, way = [*fit, "websocket"], "websocket"
+        del rejected[way]
     rejected |= {other: _dearer(load, other, way, costs) for other in fit if other != way}
-    ours = way_of(feature) if chosen else None
+    ours = way_of(feature) if chosen else way
+    judged = findings(feature, load, ours, way, costs)
+    unborne = [found for found in findings(feature, load, way, way, costs) if found.level == "error"]  # where no way bears it
     return Advice(
         feature=feature.name,
         way=way,
         reason=_reason(load, way, costs),
-        chosen=ours,
+        chosen=ours if chosen else None,
         rejected=rejected,
         costs=costs,
         load=load,
-        findings=tuple(findings(feature, load, ours or way, way, costs)),
+        findings=tuple(dict.fromkeys([*unborne, *judged])),
     )
 
 
@@ -121,10 +127,15 @@ def _least(fit: list[Way], costs: Mapping[Way, float]) -> Way:
 def _reason(load: Load, way: Way, costs: Mapping[Way, float]) -> str:
     """The deciding fact in one sentence."""
     if load.two_way:
-        return "clients publish as well as read, and only a WebSocket goes both ways"
+        return (
+            'clients publish as well as read, and a WebSocket carries both; where they publish rarely, POST does: write direction = "down"'
+        )
     if load.latency < 0.1:
         return f"{spell(load.latency)} is below 100 ms, which only a WebSocket is for"
-    who = f"{load.readers:,} readers for {load.hours:g} h a day"
+    who = f"{load.readers:,} reader{'s' * (load.readers != 1)} for {load.hours:g} h a day"
+    if way == "websocket":
+        streams = usd(costs["sse-lambda"])
+        return f"without servers each open stream is a running function: {who} are {streams} a month, by WebSocket {usd(costs[way])}"
     if way == "polling":
         return f"polling is enough: {spell(load.latency)} is more than a second, and {who} cost {usd(costs[way])} a month"
     if load.latency <= 1:
@@ -139,7 +150,7 @@ def _dearer(load: Load, other: Way, way: Way, costs: Mapping[Way, float]) -> str
     more = f"{usd(costs[other] - costs[way])} a month more"
     if other == "sse-lambda":
         return f"{more}: each open stream is a running function"
-    return f"{more}: {tasks(load)} tasks and a load balancer stand, used or not" if other == "sse-service" else more
+    return f"{more}: {tasks(load.readers)} tasks and a load balancer stand, used or not" if other == "sse-service" else more
 
 
 def spell(seconds: float) -> str:

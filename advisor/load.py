@@ -27,6 +27,8 @@ class Load:
     hours: float
     events: float
     topics: int = 1
+    room: int | None = None
+    """Readers of one topic where topics grow with the readers; None: `topics` is what it is."""
     latency: float = 30.0
     interval: float = 30.0
     stream: float = 60.0
@@ -46,7 +48,8 @@ class Load:
             readers=feature.readers,
             hours=feature.open,
             events=feature.events,
-            topics=_topics(feature),
+            topics=_topics(feature.readers, _room(feature)),
+            room=_room(feature),
             latency=feature.latency,
             interval=feature.interval_seconds,
             stream=feature.stream,
@@ -59,8 +62,7 @@ class Load:
 
     def with_readers(self, readers: int) -> "Load":
         """The same, of so many readers; topics grow with them where they did."""
-        topics = self.topics if self.topics == 1 else max(1, round(self.topics * readers / self.readers))
-        return replace(self, readers=readers, topics=topics)
+        return replace(self, readers=readers, topics=_topics(readers, self.room) if self.room else self.topics)
 
     @property
     def visits(self) -> float:
@@ -102,8 +104,13 @@ class Load:
         return min(MAX_SHARDS, math.ceil(self.readers / SUBSCRIBERS_PER_SHARD))
 
 
-def _topics(feature: Feature) -> int:
-    """How many topics are alive at once: one; with rooms one for each ten readers; of owners one for each reader."""
+def _topics(readers: int, room: int | None) -> int:
+    """How many topics are alive at once."""
+    return max(1, readers // room) if room else 1
+
+
+def _room(feature: Feature) -> int | None:
+    """Readers of one topic: one where it is its owner's, ten with rooms; None where all readers follow the same."""
     if feature.access.read == "owner":
-        return feature.readers
-    return max(1, feature.readers // READERS_OF_A_ROOM) if feature.rooms else 1
+        return 1
+    return READERS_OF_A_ROOM if feature.rooms else None

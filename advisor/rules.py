@@ -21,6 +21,7 @@ CONNECTS_PER_SECOND = 500.0
 CONCURRENT_EXECUTIONS = 1_000
 MANY_TOPICS = 500
 BACK_SECONDS = 60.0
+LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,15 @@ def findings(feature: Feature, load: Load, way: Way, recommended: Way, costs: Ma
     yield from sorted((found for rule in RULES for found in rule(judged)), key=lambda found: found.level)
 
 
+def wasteful(cost: float, least: float) -> bool:
+    """Whether it costs so much more that a warning is due."""
+    return cost > MUCH_FACTOR * least and cost - least > MUCH_USD
+
+
 def _waste(judged: Judged) -> Iterator[Finding]:
     cost, least = judged.costs[judged.way], judged.costs[judged.recommended]
-    if cost > MUCH_FACTOR * least and cost - least > MUCH_USD:
-        message = (
-            f"{NAMES[judged.way]} costs {cost:,.2f} USD a month, {NAMES[judged.recommended]} {least:,.2f}, and it meets the same needs"
-        )
+    if wasteful(cost, least):
+        message = f"{NAMES[judged.way]} costs {cost:,.2f} USD a month, {NAMES[judged.recommended]} {least:,.2f}"
         yield Finding("warning", "waste", message, f"write {_keys(judged.recommended)}", "docs/costs.md")
 
 
@@ -79,10 +83,14 @@ def _appends(judged: Judged) -> Iterator[Finding]:
 
 
 def _front_door(judged: Judged) -> Iterator[Finding]:
-    asked = judged.load.readers / judged.load.interval
-    if judged.way == "polling" and not judged.load.public and asked > FRONT_DOOR_PER_SECOND:
-        message = f"{asked:,.0f} polls a second, and the front door takes {FRONT_DOOR_PER_SECOND:,.0f}: the rest would get 429"
-        cure = 'write a longer interval, access = { read = "public" } where everybody may see it, or pattern = "sse"'
+    load = judged.load
+    polled = load.topics if load.public else load.readers  # what is public goes through once an interval and topic
+    asked = (0.0 if load.two_way else load.events) + (polled / load.interval if judged.way == "polling" else 0.0)
+    if asked > FRONT_DOOR_PER_SECOND:
+        message = f"{asked:,.0f} polls and posts a second, and the front door takes {FRONT_DOOR_PER_SECOND:,.0f}: more get 429"
+        cure = (
+            'write a longer interval or pattern = "sse", let backends append up to 25 events at once, or raise the limit in stacks/core.py'
+        )
         yield Finding("error", "front-door", message, cure, "stacks/core.py: a tenth of API Gateway's 10,000 requests a second")
 
 
@@ -104,16 +112,39 @@ def _storm(judged: Judged) -> Iterator[Finding]:
 
 
 def _concurrency(judged: Judged) -> Iterator[Finding]:
-    if judged.way == "sse-lambda" and judged.load.readers > CONCURRENT_EXECUTIONS:
+    level = _level(judged, "sse-lambda", hubs=False)
+    if level and judged.load.readers > CONCURRENT_EXECUTIONS:
         message = f"{judged.load.readers:,} open streams are as many running functions, and an account has {CONCURRENT_EXECUTIONS:,}"
-        yield Finding("error", "concurrency", message, 'write host = "service"', "Lambda quotas: concurrent executions")
+        yield Finding(level, "concurrency", message, 'write host = "service"', "Lambda quotas: concurrent executions")
 
 
 def _hubs(judged: Judged) -> Iterator[Finding]:
     most = MOST_TASKS * TASK_READERS
-    if judged.way == "sse-service" and judged.load.readers > most:
+    level = _level(judged, "sse-service", hubs=True)
+    if level and judged.load.readers > most:
         message = f"{judged.load.readers:,} streams, and the service grows to {MOST_TASKS} tasks of {TASK_READERS:,}"
-        yield Finding("error", "hubs", message, "raise MAX_TASKS, or CPU and MEMORY_MB, in stacks/sse_service.py", "stacks/sse_service.py")
+        yield Finding(level, "hubs", message, "raise MAX_TASKS, or CPU and MEMORY_MB, in stacks/sse_service.py", "stacks/sse_service.py")
+
+
+def _latency(judged: Judged) -> Iterator[Finding]:
+    late = judged.load.latency < LOOK_SECONDS
+    if judged.way == "polling" and judged.load.latency <= 1:
+        message, cure = "a request a second from every reader, and polling is for more than a second", 'write pattern = "sse"'
+        yield Finding("warning", "latency", message, cure, "the guide: polling is for over 1 s")
+    if judged.way in ("sse-service", "sse-lambda") and late:
+        cure = "deploy PubSubStack" if judged.way == "sse-service" else 'write host = "service" and deploy PubSubStack'
+        yield Finding("warning", "latency", "the log is looked at every 250 ms", cure, "realtime/bus_log.py")
+    if judged.way == "websocket" and late and not judged.load.two_way:
+        message = "what a backend publishes is pushed a quarter of a second later on average, by the table's stream"
+        cure = "let clients publish over their WebSocket, which pushes at once, or write a latency of 500ms"
+        yield Finding("warning", "latency", message, cure, "docs/websocket.md: fan-out")
+
+
+def _level(judged: Judged, way: Way, *, hubs: bool) -> Level | None:
+    """An error where all readers have a stream of that kind; a warning where they would, as soon as their WebSockets fail."""
+    if judged.way == way:
+        return "error"
+    return "warning" if judged.way == "fallback" and judged.load.hubs == hubs else None
 
 
 def _topics(judged: Judged) -> Iterator[Finding]:
@@ -127,4 +158,4 @@ def _keys(way: Way) -> str:
     return ", ".join(f'{key} = "{value}"' for key, value in KEYS[way].items())
 
 
-RULES: tuple[Rule, ...] = (_waste, _reflex, _appends, _front_door, _posts, _storm, _concurrency, _hubs, _topics)
+RULES: tuple[Rule, ...] = (_waste, _reflex, _appends, _front_door, _posts, _storm, _concurrency, _hubs, _latency, _topics)

@@ -55,7 +55,6 @@ SUBSCRIBER_BYTES = 80
 """Of a subscriber's row in the table of connections (tests/advisor/test_measured.py)."""
 VALKEY_GB = 0.1
 VALKEY_CHECK_SECONDS = 5.0
-FRAME_BYTES = 32 * 1024
 LCU_CONNECTIONS, LCU_NEW_PER_SECOND, LCU_GB = 3_000.0, 25.0, 1.0
 
 
@@ -107,7 +106,7 @@ def websocket(load: Load) -> Usage:
     """API Gateway holds the connections; each message in is a call of a function, each event a message to each reader."""
     connects = _connects(load, CONNECTION_SECONDS)
     pings = _pings(load, connects)
-    frames = load.deliveries * math.ceil(load.bytes / FRAME_BYTES)
+    frames = load.deliveries  # an event fits into one message of 32 KB: the features file refuses more
     posts = load.deliveries / POSTS_PER_SECOND  # seconds of a function
     subscribed = {
         "websocket-messages": 2 * connects + 2 * pings + frames,
@@ -126,17 +125,20 @@ def websocket(load: Load) -> Usage:
 
 def fallback(load: Load) -> Usage:
     """Everybody by WebSocket, and the hubs stand ready for those who cannot: polls come on top only while others fail."""
-    return added(websocket(load), _tasks_and_balancer() if load.hubs else {})
+    return added(websocket(load), _tasks_and_balancer() if load.hubs else {})  # few are on the hubs at a time
 
 
 def together(served: Iterable[tuple[Load, Way]]) -> Usage:
-    """Several features of one deployment: their hubs share the two tasks, the load balancer and the cache."""
-    usages = [usage(load, way) for load, way in served]
-    shared = added(_tasks_and_balancer(), {"valkey-gb-hours": VALKEY_GB * HOURS})
-    every = added(*usages)
-    for item, quantity in shared.items():
-        every[item] = every.get(item, 0.0) - quantity * max(0, sum(bool(each.get(item)) for each in usages) - 1)
-    return every
+    """Several features of one deployment: their readers share the tasks, the load balancer and the cache of the hubs."""
+    every = list(served)
+    found = added(*(usage(load, way) for load, way in every))
+    streams = [load for load, way in every if way == "sse-service"]
+    alone = [_tasks_and_balancer(load) for load in streams]
+    alone += [_tasks_and_balancer() for load, way in every if way == "fallback" and load.hubs]
+    if alone:
+        found = added(found, *({item: -quantity for item, quantity in each.items()} for each in alone), _tasks_and_balancer(*streams))
+    cache = found.get("valkey-gb-hours", 0.0)
+    return found | {"valkey-gb-hours": min(cache, VALKEY_GB * HOURS)} if cache else found
 
 
 def appsync(load: Load) -> Usage:
@@ -156,37 +158,35 @@ def _hubs(load: Load) -> Usage:
     a_second = connects / load.open_seconds
     lcus = max(2 * load.readers / LCU_CONNECTIONS, 2 * a_second / LCU_NEW_PER_SECOND, out / busy_hours / LCU_GB)  # both sides count
     streams = {"lcu-hours": lcus * busy_hours, "cloudfront-requests": connects, "cloudfront-gb": out}
-    more = _task_hours((tasks(load) - LEAST_TASKS) * busy_hours)
-    return added(_tasks_and_balancer(), more, streams, min((_log_bus(load), _valkey_bus(load)), key=total))
+    return added(_tasks_and_balancer(load), streams, min((_log_bus(load), _valkey_bus(load)), key=total))
 
 
-def _tasks_and_balancer() -> Usage:
-    """What stands, used or not."""
-    return added(_task_hours(LEAST_TASKS * HOURS), {"load-balancer-hours": HOURS})
+def _tasks_and_balancer(*loads: Load) -> Usage:
+    """What stands, used or not, and the further tasks for the readers of these loads while the longest of them is open."""
+    more = tasks(sum(load.readers for load in loads)) - LEAST_TASKS
+    hours = LEAST_TASKS * HOURS + more * max((load.hours for load in loads), default=0.0) * DAYS
+    fargate = {"fargate-vcpu-hours": hours * TASK_VCPU, "fargate-gb-hours": hours * TASK_GB, "public-ipv4-hours": hours}
+    return fargate | {"load-balancer-hours": HOURS}
 
 
-def _task_hours(hours: float) -> Usage:
-    return {"fargate-vcpu-hours": hours * TASK_VCPU, "fargate-gb-hours": hours * TASK_GB, "public-ipv4-hours": hours}
-
-
-def tasks(load: Load) -> int:
-    """Of the service, while the feature is open."""
-    return max(LEAST_TASKS, math.ceil(load.readers / TASK_READERS))
+def tasks(readers: int) -> int:
+    """Of the service, while so many have it open."""
+    return max(LEAST_TASKS, math.ceil(readers / TASK_READERS))
 
 
 def _log_bus(load: Load) -> Usage:
     """Each hub looks at each topic that has readers there, half a unit a look, however many they are."""
-    followed = min(load.topics * tasks(load), load.readers)
+    followed = min(load.topics * tasks(load.readers), load.readers)
     return {"dynamodb-reads": followed * load.open_seconds * LOOKS_A_SECOND * 0.5}
 
 
 def _valkey_bus(load: Load) -> Usage:
     """PubSubStack: a relay from the table's stream to the cache, and a look at the log every 5 s."""
-    followed = min(load.topics * tasks(load), load.readers)
+    followed = min(load.topics * tasks(load.readers), load.readers)
     told = _calls("", load.appends, MESSAGE_SECONDS)
     return told | {
         "valkey-gb-hours": VALKEY_GB * HOURS,
-        "valkey-ecpus": load.appends * (1 + tasks(load)),
+        "valkey-ecpus": load.appends * (1 + tasks(load.readers)),
         "dynamodb-reads": followed * load.open_seconds / VALKEY_CHECK_SECONDS * 0.5,
     }
 

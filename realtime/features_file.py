@@ -44,7 +44,7 @@ _RULE = re.compile(r"public|user|service|owner|claim:[A-Za-z0-9_.:/-]{1,64}", re
 
 def _duration(value: object) -> float:
     """Seconds of "250ms", "30s", "5min", "24h" or "7d"."""
-    form = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min|h|d)", value) if isinstance(value, str) else None
+    form = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|min|h|d)", value) if isinstance(value, str) else None
     if form is None or float(form[1]) == 0:
         raise ValueError('write a number and a unit (ms, s, min, h or d), as in "30s"')
     return float(form[1]) * _UNITS[form[2]]
@@ -52,7 +52,7 @@ def _duration(value: object) -> float:
 
 def _rate(value: object) -> float:
     """Events per second of "100/min"."""
-    form = re.fullmatch(r"(\d+(?:\.\d+)?)/(s|min|h|d)", value) if isinstance(value, str) else None
+    form = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)/(s|min|h|d)", value) if isinstance(value, str) else None
     if form is None or float(form[1]) == 0:
         raise ValueError('write a number per s, min, h or d, as in "100/min"')
     return float(form[1]) / _UNITS[form[2]]

@@ -57,16 +57,16 @@ class PollingStack(Stack):
     def _edge(self) -> cloudfront.Distribution:
         """Caching for exactly the public topics; everything else passes through, headers and all, and is never kept."""
         domain = f"{self._core.api.api_id}.execute-api.{Aws.REGION}.{Aws.URL_SUFFIX}"
-        origin = origins.HttpOrigin(domain, origin_shield_region=Aws.REGION, protocol_policy=cloudfront.OriginProtocolPolicy.HTTPS_ONLY)
+        https = cloudfront.OriginProtocolPolicy.HTTPS_ONLY
         through = cloudfront.BehaviorOptions(
-            origin=origin,
+            origin=origins.HttpOrigin(domain, protocol_policy=https),  # the shield is paid for by request, and would keep nothing of these
             allowed_methods=cloudfront.AllowedMethods.ALLOW_ALL,
             cache_policy=cloudfront.CachePolicy.CACHING_DISABLED,
             origin_request_policy=cloudfront.OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.HTTPS_ONLY,
         )
         shared = cloudfront.BehaviorOptions(
-            origin=origin,
+            origin=origins.HttpOrigin(domain, origin_shield_region=Aws.REGION, protocol_policy=https),
             allowed_methods=cloudfront.AllowedMethods.ALLOW_GET_HEAD_OPTIONS,
             cache_policy=SharedPolling(self, "SharedPolling"),
             origin_request_policy=cloudfront.OriginRequestPolicy.CORS_S3_ORIGIN,  # Origin and what a preflight asks, for the API to answer

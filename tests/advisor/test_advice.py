@@ -55,7 +55,7 @@ COSTS = [
     case("five seconds, many readers", "sse-service", latency="5s", access=PUBLIC, readers=5_000, open="8h/day"),
     case("two seconds, a hundred readers, private", "sse-service", latency="2s", readers=100, open="8h/day"),
     case("one reader, always, at once", "sse-lambda", latency="1s", readers=1, events="1/h", open="24h/day"),
-    case("two readers, always, at once", "sse-service", latency="1s", readers=3, events="1/h", open="24h/day"),
+    case("three readers, always, at once", "sse-service", latency="1s", readers=3, events="1/h", open="24h/day"),
     case("a job's progress, minutes a day", "sse-lambda", latency="1s", readers=30, events="6/min", open="0.1h/day"),
     case("more readers at once than functions run", "sse-service", latency="1s", readers=2_000, open="0.01h/day"),
     case("forty thousand readers at once", "sse-service", latency="1s", access=PUBLIC, readers=40_000, open="8h/day"),
@@ -63,6 +63,7 @@ COSTS = [
 
 NEEDS = [
     case("alerts, serverless only", "sse-lambda", servers=False, latency="1s", readers=20, events="10/h", open="1h/day"),
+    case("500 always at once, serverless only", "websocket", servers=False, latency="1s", readers=500, open="24h/day"),
     case("10,000 always, serverless only", "polling", servers=False, latency="30s", access=PUBLIC, readers=10_000, open="24h/day"),
     case("below 100 ms, one way", "websocket", latency="50ms", readers=100, events="1/s"),
     case("exactly 100 ms, one way", "sse-service", latency="100ms", readers=100, events="1/s"),

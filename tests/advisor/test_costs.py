@@ -65,6 +65,14 @@ def test_everything_used_has_a_price() -> None:
     assert {item for way in WAYS for item in usage(ALWAYS, way)} <= set(items())
 
 
+def test_readers_of_all_features_share_the_tasks() -> None:
+    """Ten features of 4,000 readers need as many tasks as one of 40,000."""
+    few, many = (Load(readers=readers, hours=8, events=0) for readers in (4_000, 40_000))
+    apart, one = together([(few, "sse-service")] * 10), usage(many, "sse-service")
+    assert apart["fargate-vcpu-hours"] == pytest.approx(one["fargate-vcpu-hours"])
+    assert apart["load-balancer-hours"] == 720
+
+
 def test_hubs_of_two_features_stand_once() -> None:
     """Two tasks and a load balancer; what grows with each load is added."""
     once, twice = usage(OFFICE, "sse-service"), together([(OFFICE, "sse-service"), (OFFICE, "fallback")])

@@ -20,6 +20,11 @@ FOUND: list[tuple[str, str, dict[str, Any]]] = [
     ("storm", "warning", {"pattern": "websocket", "direction": "both", "latency": "1s", "readers": 40_000, "events": "1/h", "rooms": True}),
     ("concurrency", "error", {"pattern": "sse", "host": "lambda", "latency": "1s", "readers": 1_001, "open": "0.01h/day"}),
     ("hubs", "error", {"pattern": "sse", "latency": "1s", "readers": 40_001}),
+    ("concurrency", "warning", {"pattern": "fallback", "host": "lambda", "latency": "1s", "readers": 1_001, "events": "1/d"}),
+    ("front-door", "error", {"pattern": "sse", "latency": "1s", "rooms": True, "readers": 500, "events": "2000/s"}),
+    ("latency", "warning", {"pattern": "polling", "latency": "1s", "readers": 5, "open": "1h/day"}),
+    ("latency", "warning", {"pattern": "sse", "latency": "100ms", "readers": 50}),
+    ("latency", "warning", {"pattern": "websocket", "latency": "50ms", "readers": 50}),
     ("topics", "warning", {"pattern": "sse", "latency": "1s", "rooms": True, "readers": 6_000}),
 ]
 
@@ -28,7 +33,6 @@ WELL: list[dict[str, Any]] = [
     {"pattern": "sse", "latency": "1s", "readers": 200},
     {"pattern": "sse", "host": "lambda", "latency": "1s", "readers": 20, "open": "1h/day"},
     {"pattern": "websocket", "direction": "both", "latency": "100ms", "readers": 100, "rooms": True},
-    {"pattern": "websocket", "latency": "50ms", "readers": 100},
     {"pattern": "fallback", "latency": "1s", "readers": 100},
 ]
 

@@ -24,7 +24,6 @@ from realtime.cursor import Cursor
 from realtime.dynamo import to_item
 from realtime.dynamo_connections import DynamoConnections
 from realtime.event import Event, NewEvent
-from realtime.frames import FRAME_BYTES
 from realtime.log import Append
 from services.sse import bounded
 from stacks import sse_lambda, sse_service
@@ -90,7 +89,6 @@ FIGURES: list[tuple[float, float]] = [
     (model.PING_LATENESS, 1 + client.JITTER / 2),
     (model.LOOKS_A_SECOND, 1 / bus_log.INTERVAL_SECONDS),
     (model.VALKEY_CHECK_SECONDS, bus_valkey.CHECK_SECONDS),
-    (model.FRAME_BYTES, FRAME_BYTES),
     (model.TASK_READERS, sse_service.CONNECTIONS_PER_TASK),
     (model.TASK_VCPU, sse_service.CPU / 1024),
     (model.TASK_GB, sse_service.MEMORY_MB / 1024),

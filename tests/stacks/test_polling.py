@@ -51,11 +51,14 @@ def test_edge_keeps_an_answer_as_long_as_the_origin_says(private: Templates) -> 
     assert ttl == [0, 0, 3600]
 
 
-def test_origin_is_shielded_and_errors_are_not_kept(private: Templates) -> None:
-    """Origin Shield: all edges together ask once. CloudFront would keep a 404 for ten seconds."""
-    (distribution,) = of_type(private["PollingStack"], "AWS::CloudFront::Distribution")
+def test_what_is_shared_is_shielded_and_errors_are_not_kept(templates: Templates) -> None:
+    """All edges together ask once; it is paid for by request, so nothing else has it. CloudFront would keep a 404 for ten seconds."""
+    (distribution,) = of_type(templates["PollingStack"], "AWS::CloudFront::Distribution")
     config = distribution["DistributionConfig"]
-    assert all(origin["OriginShield"]["Enabled"] for origin in config["Origins"])
+    shielded = {origin["Id"] for origin in config["Origins"] if "OriginShield" in origin}
+    shared = {each["TargetOriginId"] for each in config["CacheBehaviors"] if each["PathPattern"] != "/topics/*/events"}
+    assert shielded == shared
+    assert config["DefaultCacheBehavior"]["TargetOriginId"] not in shielded
     assert {e["ErrorCachingMinTTL"] for e in config["CustomErrorResponses"]} == {0}
 
 
