@@ -72,7 +72,7 @@ def test_advice_and_table_to_paste() -> None:
 def test_serverless_answer_rules_out_fargate() -> None:
     """As --serverless does."""
     found = json.loads(run(["feed", "n", "1s", "serverless", "5", "", "", ""], "--json").stdout)
-    assert found["features"]["feed"]["recommended"]["way"] == "sse-lambda"
+    assert found["features"]["feed"]["recommended"]["way"] == "websocket"
 
 
 @pytest.mark.parametrize("latency", ["50ms", "1s", "30s"])
