@@ -136,6 +136,14 @@ def read_text(text: str) -> Features:
             raise CommandError(str(error).replace(f"{path}:", "answers:").splitlines()[0]) from None
 
 
+def check(file: Path) -> None:
+    """Whether a table can be appended, before anything is asked."""
+    if file.is_dir() or not file.parent.is_dir():
+        raise CommandError(f"{file} cannot be written: name a file in a folder that is there, as in --write features.toml")
+    if file.exists():
+        read(file)
+
+
 def append(file: Path, name: str, table: str) -> None:
     """Write the table at the end of a features file, or begin one; a feature of that name that is there is left alone."""
     if file.exists() and name in read(file):

@@ -9,7 +9,7 @@ import typer
 from advisor import machine
 from advisor.advice import Advice
 from advisor.advice import advise as advice_for
-from advisor.ask import Asked, append, ask
+from advisor.ask import Asked, append, ask, check
 from advisor.bills import Costs, costs_of, over
 from advisor.command import FAILED, Command
 from advisor.explain import explain as explain_one
@@ -70,6 +70,8 @@ def _asked(file: Path | None, *, questions: bool, write: Path | None) -> Asked |
         if write:
             raise CommandError("--write is for what --ask asks: add --ask")
         return None
+    if write:
+        check(write)
     return ask(console(errors=True))
 
 
@@ -109,7 +111,11 @@ def _cost(
 
     Exit 1 where that is more than the budget, 2 where the command or the file is wrong.
     """
+    if plot and (lines or budget is not None):
+        raise CommandError("--lines and --budget are about the table: leave them or --plot out")
     if plot:
+        if file:
+            given(file)  # whose mistakes are told, also where nothing of it is drawn
         drawn = plot_into(plot, *chosen(file, feature, hours), region, dark=dark)
         texts = [f"wrote {plot}", *(crossing["text"] for crossing in drawn["crossovers"])]
         console().print(machine.dumps(drawn) if as_json else "\n".join(texts), markup=False, soft_wrap=True)

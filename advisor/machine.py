@@ -26,16 +26,16 @@ def advice_json(advice: Advice, costs: Costs, *, servers: bool) -> dict[str, Any
         "rejected": dict(advice.rejected),
         "turns": [asdict(turn) for turn in turns(advice, costs.region, servers=servers)],
         "findings": [asdict(finding) for finding in advice.findings],
-        **costs_json(costs),
+        **costs_json(costs, servers=servers),
     }
 
 
-def costs_json(costs: Costs) -> dict[str, Any]:
+def costs_json(costs: Costs, *, servers: bool = True) -> dict[str, Any]:
     """One feature's costs, each way with its bill."""
     ways = {
         way: {
             "usd": costs.usd[way],
-            "meets_needs": meets(costs.load, way),
+            "meets_needs": meets(costs.load, way, servers=servers),
             "sourced": costs.sourced(way),
             "lines": [line_json(line, costs.region) for line in costs.bills[way]],
         }

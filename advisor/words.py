@@ -20,7 +20,8 @@ def needs(load: Load) -> str:
     """The load in one line."""
     ways = "both ways" if load.two_way else "one way"
     who = ", public" if load.public else ""
-    return f"{load.readers:,} readers, {load.hours:g} h a day, {events(load.rate * load.topics)}, within {spell(load.latency)}, {ways}{who}"
+    readers = f"{load.readers:,} reader{'s' * (load.readers != 1)}"
+    return f"{readers}, {load.hours:g} h a day, {events(load.rate * load.topics)}, within {spell(load.latency)}, {ways}{who}"
 
 
 def cell(usd: float) -> str:

@@ -69,6 +69,12 @@ def test_advice_and_table_to_paste() -> None:
     assert 'access    = { read = "public", publish = "service" }' in table
 
 
+def test_place_for_the_table_is_judged_before_the_first_question(tmp_path: Path) -> None:
+    """Eight answers are not thrown away."""
+    refused = run([], "--write", str(tmp_path / "none" / "features.toml"))
+    assert (refused.exit_code, "name a file in a folder that is there" in refused.stderr) == (2, True)
+
+
 def test_serverless_answer_rules_out_fargate() -> None:
     """As --serverless does."""
     found = json.loads(run(["feed", "n", "1s", "serverless", "5", "", "", ""], "--json").stdout)

@@ -188,6 +188,19 @@ def test_bill_item_by_item() -> None:
     assert "free each month, taken off: cloudfront-requests 10 M HTTPS requests" in shown
 
 
+@pytest.mark.parametrize("words", [("--budget", "1"), ("--lines", "metrics")])
+def test_figure_and_table_are_not_asked_for_at_once(tmp_path: Path, words: tuple[str, str]) -> None:
+    """A budget that a figure would pass over is not kept in silence."""
+    refused = run(cost, FILE, "--plot", tmp_path / "x.svg", *words)
+    assert (refused.exit_code, "leave them or --plot out" in refused.stderr) == (2, True)
+
+
+def test_json_says_that_fargate_is_out_where_only_serverless_is_there() -> None:
+    """`meets_needs`, as the advice itself."""
+    metrics = document(advise, FILE, "--serverless")["features"]["metrics"]
+    assert not metrics["ways"]["sse-service"]["meets_needs"]
+
+
 def test_budget_is_kept_or_the_dearest_feature_named(file: Path) -> None:
     """Exit 0 within it; else 1 and a sentence on stderr with what would cost less."""
     write(file, figures=WASTE, calm=DASHBOARD)
