@@ -1,6 +1,6 @@
 """`python -m guardrails cdk.out`: the rules over templates, without the CDK.
 
-It exits with 1 if one finds something, with 2 on a file that it cannot read.
+It exits with 1 if one finds something, with 2 on a file that it cannot read or a heartbeat that is none.
 """
 
 import json
@@ -11,6 +11,7 @@ import typer
 
 from guardrails.assembly import Source, UnreadableError, sources
 from guardrails.finding import Finding
+from guardrails.template import require_heartbeat
 
 app = typer.Typer(add_completion=False)
 
@@ -24,8 +25,9 @@ def main(
 ) -> None:
     """What breaks in production and can be seen in a template."""
     try:
+        require_heartbeat(heartbeat)
         found, read = _findings(paths, heartbeat)
-    except UnreadableError as error:
+    except (UnreadableError, ValueError) as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from error
     if as_json:

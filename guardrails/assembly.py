@@ -11,6 +11,19 @@ from guardrails.template import PLUGIN
 
 SUFFIX = ".template.json"
 NESTED = ".nested.template.json"
+SECTIONS = {
+    "AWSTemplateFormatVersion",
+    "Conditions",
+    "Description",
+    "Hooks",
+    "Mappings",
+    "Metadata",
+    "Outputs",
+    "Parameters",
+    "Rules",
+    "Transform",
+}
+"""What may be in a template without Resources, as the CDK writes it for an empty stack."""
 
 
 class UnreadableError(Exception):
@@ -25,7 +38,7 @@ class Source:
     acknowledged: Mapping[str, set[str]] = field(default_factory=dict)
 
     def findings(self, heartbeat_seconds: float) -> list[Finding]:
-        found = check(_json(self.file), stack=name(self.file), heartbeat_seconds=heartbeat_seconds)
+        found = check(_template(self.file), stack=name(self.file), heartbeat_seconds=heartbeat_seconds)
         return [finding for finding in found if not self._accepts(finding)]
 
     def _accepts(self, finding: Finding) -> bool:
@@ -79,6 +92,13 @@ def _acknowledged(assembly: Path, artifact: Mapping[str, Any]) -> dict[str, set[
             if entry.get("type") == "aws:cdk:acknowledged-rules":
                 found.setdefault(path.lstrip("/"), set()).update(entry.get("data", {}))
     return found
+
+
+def _template(file: Path) -> Any:
+    content = _json(file)
+    if not isinstance(content.get("Resources"), dict) and not content.keys() <= SECTIONS:
+        raise UnreadableError(f"{file}: is not a template")
+    return content
 
 
 def _json(file: Path) -> Any:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from guardrails.template import Resource, Template, listed, mapping, objects
+from guardrails.template import Resource, Template
+from guardrails.values import listed, mapping, objects
 
 PUSH = "execute-api:ManageConnections"
 

@@ -12,7 +12,7 @@ import jsii
 
 from guardrails import RULES, Finding, check
 from guardrails.assembly import name, nested
-from guardrails.template import PLUGIN
+from guardrails.template import PLUGIN, require_heartbeat
 
 
 @jsii.implements(cdk.IPolicyValidationPlugin)
@@ -20,6 +20,7 @@ class RealtimeGuardRails:
     """`cdk.Validations.of(app).add_plugins(RealtimeGuardRails())`. `heartbeat_seconds`: how long your streams are silent."""
 
     def __init__(self, *, heartbeat_seconds: float = 15) -> None:
+        require_heartbeat(heartbeat_seconds)
         self._heartbeat_seconds = heartbeat_seconds
 
     @property

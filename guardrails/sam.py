@@ -6,6 +6,8 @@ Other AWS::Serverless types are left as they are: `aws cloudformation get-templa
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from guardrails.values import mapping
+
 FUNCTION = "AWS::Serverless::Function"
 STREAMS = ("DynamoDB", "Kinesis")
 SCANNING = ("DynamoDBCrudPolicy", "DynamoDBReadPolicy")
@@ -14,11 +16,11 @@ SCANNING = ("DynamoDBCrudPolicy", "DynamoDBReadPolicy")
 
 def expanded(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The template's resources, by logical id."""
-    common = body.get("Globals", {}).get("Function", {})
-    resources = {name: resource for name, resource in body.get("Resources", {}).items() if isinstance(resource, Mapping)}
+    common = mapping(mapping(body.get("Globals")).get("Function"))
+    resources = {name: resource for name, resource in mapping(body.get("Resources")).items() if isinstance(resource, Mapping)}
     for name, resource in list(resources.items()):
         if resource.get("Type") == FUNCTION:
-            made = _function(name, _merged(common, resource.get("Properties") or {}))
+            made = _function(name, _merged(common, mapping(resource.get("Properties"))))
             resources.update({key: {**part, "Metadata": resource.get("Metadata", {})} for key, part in made})
     return resources
 
@@ -28,11 +30,11 @@ def _function(id: str, own: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[st
     yield id, {"Type": "AWS::Lambda::Function", "Properties": {**own, "Role": role}}
     if "Role" not in own:
         yield f"{id}Role", _role(own.get("Policies", []))
-    if url := own.get("FunctionUrlConfig"):
+    if url := mapping(own.get("FunctionUrlConfig")):
         yield f"{id}Url", {"Type": "AWS::Lambda::Url", "Properties": {**url, "TargetFunctionArn": {"Ref": id}}}
-    for name, event in own.get("Events", {}).items():
-        if event.get("Type") in STREAMS:
-            properties = {**event.get("Properties", {}), "FunctionName": {"Ref": id}}
+    for name, event in mapping(own.get("Events")).items():
+        if mapping(event).get("Type") in STREAMS:
+            properties = {**mapping(event.get("Properties")), "FunctionName": {"Ref": id}}
             yield f"{id}{name}", {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}
 
 

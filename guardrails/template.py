@@ -3,6 +3,7 @@
 What depends on a condition (Fn::If), or on a parameter without a default, is not known here, and rules pass over it.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from guardrails.finding import Finding
 from guardrails.sam import expanded
+from guardrails.values import mapping
 
 PLUGIN = "RealtimeGuardRails"
 """The key in a resource's Metadata that holds acknowledgements, as {rule: reason}; in the CDK, the namespace of the rules."""
@@ -38,6 +40,7 @@ class Template:
     """What `check` judges: one template, against the longest silence of a healthy stream."""
 
     def __init__(self, body: Mapping[str, Any], *, stack: str = "", heartbeat_seconds: float = 15) -> None:
+        require_heartbeat(heartbeat_seconds)
         self.stack = stack
         self.least_idle_seconds = 2 * heartbeat_seconds
         self.late_heartbeat = f"heartbeats come every {heartbeat_seconds:g} s, or after twice that when one is late"
@@ -82,18 +85,10 @@ def mentioned(value: object, resource: Resource) -> bool:
     return resource.id in _mentions(value)
 
 
-def listed(value: object) -> list[Any]:
-    """Where CloudFormation takes one or a list of them."""
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def objects(value: object) -> list[Mapping[str, Any]]:
-    """The same where each is an object; texts and numbers, which are mistakes there, are left out."""
-    return [item for item in listed(value) if isinstance(item, Mapping)]
-
-
-def mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def require_heartbeat(seconds: float) -> None:
+    """Any other number would silence rules: nothing is shorter than nan."""
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"the heartbeat is {seconds:g} s: give a finite number of seconds above 0")
 
 
 def _resource(id: str, body: Mapping[str, Any]) -> Resource:

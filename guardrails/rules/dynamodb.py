@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from guardrails.finding import Finding
 from guardrails.iam import may, may_push
-from guardrails.template import Resource, Template, objects
+from guardrails.template import Resource, Template
+from guardrails.values import objects
 
 KAFKA_AND_DOCUMENTS = ("Topics", "DocumentDBEventSourceConfig")
 _CONNECTION_ID = re.compile(r"connection[-_]?id", re.IGNORECASE)

@@ -5,7 +5,8 @@ from typing import Any
 
 from guardrails.finding import Finding
 from guardrails.iam import may_push
-from guardrails.template import Resource, Template, objects
+from guardrails.template import Resource, Template
+from guardrails.values import objects
 
 BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"

@@ -1,10 +1,12 @@
 """Streams from Lambda: REST APIs, Function URLs and CloudFront before them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from guardrails.finding import Finding
-from guardrails.template import Resource, Template, listed, mapping, mentioned, objects
+from guardrails.template import Resource, Template, mentioned
+from guardrails.values import listed, mapping, objects
 
 API = "AWS::ApiGateway::RestApi"
 METHOD = "AWS::ApiGateway::Method"
@@ -81,7 +83,18 @@ def cloudfront_read_timeout(template: Template) -> Iterator[Finding]:
 def _streams(template: Template, api: Resource) -> bool:
     """By a method, or by the OpenAPI document of its Body."""
     modes = [method.get("Integration", "ResponseTransferMode") for method in template.using(METHOD, "RestApiId", api)]
-    return "STREAM" in modes or '"responseTransferMode": "STREAM"' in json.dumps(api.get("Body"))
+    return "STREAM" in modes or any(True for _ in _integrations(api.get("Body")))
+
+
+def _integrations(body: object) -> Iterator[Mapping[str, Any]]:
+    """Those of an OpenAPI document that stream, at any depth: x-amazon-apigateway-integration of its operations."""
+    if isinstance(body, Mapping):
+        if body.get("responseTransferMode") == "STREAM":
+            yield body
+        yield from _integrations(list(body.values()))
+    elif isinstance(body, list):
+        for inner in body:
+            yield from _integrations(inner)
 
 
 def _streaming_functions(template: Template) -> Iterator[Resource]:
@@ -89,6 +102,7 @@ def _streaming_functions(template: Template) -> Iterator[Resource]:
     methods = [m for m in template.of_type(METHOD) if m.get("Integration", "ResponseTransferMode") == "STREAM"]
     called = [_behind(template, url.get("TargetFunctionArn")) for url in urls]
     called += [_behind(template, method.get("Integration", "Uri")) for method in methods]
+    called += [_behind(template, told.get("uri")) for api in template.of_type(API) for told in _integrations(api.get("Body"))]
     for function in template.of_type(FUNCTION):
         mode = template.literal(function.get("Environment", "Variables", "AWS_LWA_INVOKE_MODE"))
         if function in called or str(mode).lower() == "response_stream":

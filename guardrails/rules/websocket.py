@@ -7,6 +7,8 @@ from hashlib import md5
 from guardrails.finding import Finding
 from guardrails.template import Resource, Template
 
+API = "AWS::ApiGatewayV2::Api"
+ROUTE = "AWS::ApiGatewayV2::Route"
 STAGE = "AWS::ApiGatewayV2::Stage"
 
 _PATH_HASH = re.compile(r"(?=\d*[A-F])[0-9A-F]{8}$")
@@ -17,9 +19,10 @@ _BASE64_LENGTH, _BASE64_DIGITS = 32, 3
 def open_connect(template: Template) -> Iterator[Finding]:
     """API Gateway asks an authorizer on $connect alone (developer guide, "Control and manage access to WebSocket APIs").
 
-    500 new connections a second are the account's quota, which cannot be raised: strangers can use it up.
+    500 new connections a second are the account's quota, which cannot be raised: strangers can use it up. Without a $connect route
+    everyone is let in; an API none of whose routes is in the template may have one elsewhere.
     """
-    for route in template.of_type("AWS::ApiGatewayV2::Route"):
+    for route in template.of_type(ROUTE):
         if route.get("RouteKey") == "$connect" and route.get("AuthorizationType", default="NONE") == "NONE":
             yield template.finding(
                 "open-connect",
@@ -27,6 +30,16 @@ def open_connect(template: Template) -> Iterator[Finding]:
                 "AuthorizationType",
                 "anyone may connect, and API Gateway asks an authorizer on $connect alone, so nobody is asked later",
                 "give the $connect route an authorizer (AuthorizationType CUSTOM with AuthorizerId, or AWS_IAM)",
+            )
+    for api in template.of_type(API):
+        keys = [template.literal(route.get("RouteKey")) for route in template.using(ROUTE, "ApiId", api)]
+        if api.get("ProtocolType") == "WEBSOCKET" and keys and not any(key in (None, "$connect") for key in keys):
+            yield template.finding(
+                "open-connect",
+                api,
+                "ProtocolType",
+                "anyone may connect: without a $connect route API Gateway lets everyone in and asks nobody later",
+                "add a $connect route with an authorizer (AuthorizationType CUSTOM with AuthorizerId, or AWS_IAM)",
             )
 
 
@@ -54,7 +67,7 @@ def stale_deployment(template: Template) -> Iterator[Finding]:
 def unthrottled_stage(template: Template) -> Iterator[Finding]:
     """All APIs of an account and region share 10,000 requests a second, 2,500 in some regions (API Gateway quotas)."""
     for stage in template.of_type(STAGE):
-        api = template.target(stage.get("ApiId"), "AWS::ApiGatewayV2::Api")
+        api = template.target(stage.get("ApiId"), API)
         if api and api.get("ProtocolType") == "WEBSOCKET" and not stage.get("DefaultRouteSettings", "ThrottlingRateLimit"):
             yield template.finding(
                 "unthrottled-stage",

@@ -29,6 +29,11 @@ def forward(group: str) -> Body:
     return {"Type": "forward", "TargetGroupArn": ref(group)}
 
 
+def awslogs(group: Any) -> list[Body]:
+    """A container whose driver makes the group where it is not there."""
+    return [{"LogConfiguration": {"LogDriver": "awslogs", "Options": {"awslogs-group": group, "awslogs-create-group": "true"}}}]
+
+
 LOGIN = {"Type": "authenticate-oidc", "Order": 1}
 TO_HTTPS = {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "StatusCode": "HTTP_301"}}
 NOT_FOUND = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
@@ -74,7 +79,7 @@ SERVICE = {
     "ToPushers": resource("ElasticLoadBalancingV2::ListenerRule", ListenerArn=ref("Https"), Actions=[LOGIN, forward("Pushers")]),
     "Hubs": resource("ElasticLoadBalancingV2::TargetGroup", TargetType="ip"),
     "Pushers": resource("ElasticLoadBalancingV2::TargetGroup", TargetType="ip"),
-    "PushTask": resource("ECS::TaskDefinition", TaskRoleArn=arn("PusherRole")),
+    "PushTask": resource("ECS::TaskDefinition", TaskRoleArn=arn("PusherRole"), ContainerDefinitions=awslogs(ref("PusherLogs"))),
     "PushService": resource("ECS::Service", TaskDefinition=ref("PushTask"), LoadBalancers=[{"TargetGroupArn": ref("Pushers")}]),
 }
 STREAMS = {

@@ -48,7 +48,13 @@ def test_folder_of_templates_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [("Resources: {}", "is not JSON: convert it first"), ("[]", "is not a template"), (None, "No such file or directory")],
+    [
+        ("Resources: {}", "is not JSON: convert it first"),
+        ("[]", "is not a template"),
+        ('{"Resources": []}', "is not a template"),
+        ('{"name": "chat", "version": "1.0.0"}', "is not a template"),
+        (None, "No such file or directory"),
+    ],
 )
 def test_file_that_is_no_template_is_told(tmp_path: Path, content: str | None, told: str) -> None:
     """In a sentence, and exit code 2: it is not a finding."""
@@ -59,6 +65,22 @@ def test_file_that_is_no_template_is_told(tmp_path: Path, content: str | None, t
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{file}: {told}")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", ["{}", '{"Parameters": {}, "Rules": {}}', '{"Globals": null, "Resources": {}}'])
+def test_template_of_nothing_is_one(tmp_path: Path, content: str) -> None:
+    """As the CDK writes an empty stack."""
+    file = tmp_path / "template.json"
+    file.write_text(content)
+    assert run(file).stdout == "findings: 0, templates: 1\n"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-5"])
+def test_heartbeat_that_is_none_is_told(seconds: str) -> None:
+    """In a sentence, and exit code 2: it would switch rules off."""
+    done = run(SAMPLES / "fargate-service-cdk.json", f"--heartbeat={seconds}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"the heartbeat is {seconds} s: give a finite number of seconds above 0\n"
 
 
 def test_empty_folder_is_told(tmp_path: Path) -> None:

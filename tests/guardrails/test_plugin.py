@@ -99,6 +99,12 @@ def test_heartbeat_is_the_apps(tmp_path: Path, heartbeat: float, fails: bool) ->
         made.synth()
 
 
+def test_heartbeat_that_is_none_is_refused() -> None:
+    """Where the app is written, not as a synth that finds nothing."""
+    with pytest.raises(ValueError, match="give a finite number of seconds above 0"):
+        RealtimeGuardRails(heartbeat_seconds=float("nan"))
+
+
 @pytest.mark.parametrize("override", [None, "Deployment1f0c9a3be7"])
 def test_l1_deployment_needs_a_logical_id_of_its_own(tmp_path: Path, override: str | None) -> None:
     """The one that the CDK gives it is a hash of its path."""

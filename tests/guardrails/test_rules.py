@@ -14,6 +14,7 @@ from tests.guardrails.sound import (
     Body,
     allow,
     arn,
+    awslogs,
     changed,
     forward,
     ref,
@@ -25,12 +26,14 @@ from tests.guardrails.sound import (
 ROOT = Path(__file__).parents[2]
 IDLE = "idle_timeout.timeout_seconds"
 DYNAMODB_FULL = {"Fn::Join": ["", ["arn:", ref("AWS::Partition"), ":iam::aws:policy/AmazonDynamoDBFullAccess"]]}
-OPENAPI = {"paths": {"/ask": {"post": {"x-amazon-apigateway-integration": {"responseTransferMode": "STREAM"}}}}}
+INTEGRATION = {"responseTransferMode": "STREAM", "uri": {"Fn::Sub": "arn:aws:apigateway:${AWS::Region}:lambda:path/${Asked.Arn}"}}
+OPENAPI = {"paths": {"/ask": {"post": {"x-amazon-apigateway-integration": INTEGRATION}}}}
 
 DEFECTS: list[tuple[str, str, str, str, Any]] = [  # rule, where it is found, what is changed there or elsewhere
     ("open-connect", "Connect", "Connect", "AuthorizationType", "NONE"),
     ("open-connect", "Connect", "Connect", "AuthorizationType", GONE),
     ("open-connect", "Connect", "Connect", "AuthorizationType", ref("AWS::NoValue")),
+    ("open-connect", "Api", "Connect", "RouteKey", "join"),
     ("unthrottled-stage", "Stage", "Stage", "DefaultRouteSettings", GONE),
     ("unthrottled-stage", "Stage", "Stage", "DefaultRouteSettings", {"DataTraceEnabled": False}),
     ("idle-timeout", "Balancer", "Balancer", "LoadBalancerAttributes", [{"Key": IDLE, "Value": "30"}]),
@@ -61,9 +64,14 @@ DEFECTS: list[tuple[str, str, str, str, Any]] = [  # rule, where it is found, wh
     ("connections-without-ttl", "Connections", "Connections", "TimeToLiveSpecification", {"AttributeName": "ttl", "Enabled": False}),
     ("endless-logs", "PusherLogs", "PusherLogs", "RetentionInDays", GONE),
     ("endless-logs", "Pusher", "Pusher", "LoggingConfig", {"LogFormat": "JSON"}),
+    ("endless-logs", "PushTask", "PushTask", "ContainerDefinitions", awslogs("pushers")),
+    ("endless-logs", "PushTask", "PushTask", "ContainerDefinitions", awslogs({"Fn::Sub": "${AWS::StackName}-pushers"})),
 ]
 SILENT: dict[str, Body] = {
     "no change": sound(),
+    "an API whose routes are elsewhere": with_more(Other=resource("ApiGatewayV2::Api", ProtocolType="WEBSOCKET")),
+    "a route by a parameter": changed("Connect", "RouteKey", ref("Key")),
+    "a task's group that nobody can tell": changed("PushTask", "ContainerDefinitions", awslogs(ref("Group"))),
     "internal load balancer": changed("Balancer", "Scheme", "internal"),
     "idle time-out by a condition": changed("Balancer", "LoadBalancerAttributes", [{"Key": IDLE, "Value": {"Fn::If": ["Dev", "5", "60"]}}]),
     "network load balancer": changed("Balancer", "Type", "network"),
@@ -164,9 +172,11 @@ def test_parameter_with_a_default_is_known() -> None:
 
 
 def test_stream_of_an_openapi_document_is_seen() -> None:
-    """A REST API may have its methods in its Body."""
+    """A REST API may have its methods in its Body, and there the function that streams."""
     api = resource("ApiGateway::RestApi", Body=OPENAPI)
-    assert [f.rule for f in check(with_more(Ask=api))] == ["edge-optimized-stream"]
+    asked = resource("Lambda::Function", LoggingConfig={"LogGroup": ref("PusherLogs")})
+    found = [(f.rule, f.logical_id) for f in check(with_more(Ask=api, Asked=asked))]
+    assert found == [("edge-optimized-stream", "Ask"), ("unbounded-streams", "Asked")]
 
 
 @pytest.mark.parametrize("target", [arn("Version"), ref("Alias")])
@@ -200,6 +210,48 @@ def test_log_group_may_be_found_by_its_name(group: Body) -> None:
     template["Resources"]["Pusher"]["Properties"]["FunctionName"] = "pusher"
     template["Resources"]["Group"] = group
     assert check(template) == []
+
+
+SUB = {"Fn::Sub": "/aws/lambda/${AWS::StackName}-${Stage}"}
+SUB_WITH_VARIABLES = {"Fn::Sub": ["/aws/lambda/${Stack}-${Stage}", {"Stack": ref("AWS::StackName")}]}
+JOIN = {"Fn::Join": ["-", [{"Fn::Sub": "/aws/lambda/${AWS::StackName}"}, ref("Stage")]]}
+
+
+@pytest.mark.parametrize("parameter", [{}, {"Default": "dev"}])
+@pytest.mark.parametrize("group", [SUB, SUB_WITH_VARIABLES, JOIN])
+def test_log_group_may_have_a_name_that_is_put_together(group: Body, parameter: Body) -> None:
+    """By whichever function of CloudFormation; another name is none of the function's."""
+    template = changed("Pusher", "LoggingConfig", GONE) | {"Parameters": {"Stage": {"Type": "String"} | parameter}}
+    properties = template["Resources"]["Pusher"]["Properties"]
+    template["Resources"]["Group"] = resource("Logs::LogGroup", LogGroupName=group, RetentionInDays=7)
+    properties["FunctionName"] = {"Fn::Sub": "${AWS::StackName}-${Stage}"}
+    assert check(template) == []
+    properties["FunctionName"] = {"Fn::Sub": "${AWS::StackName}-other"}
+    assert [(f.rule, f.logical_id) for f in check(template)] == [("endless-logs", "Pusher")]
+
+
+def test_log_group_of_a_task_may_be_found_by_its_name() -> None:
+    """One that is there is not made."""
+    template = changed("PushTask", "ContainerDefinitions", awslogs({"Fn::Join": ["", [ref("AWS::StackName"), "-pushers"]]}))
+    name = {"Fn::Sub": "${AWS::StackName}-pushers"}
+    template["Resources"]["Group"] = resource("Logs::LogGroup", LogGroupName=name, RetentionInDays=7)
+    assert check(template) == []
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 0, -5])
+def test_heartbeat_that_is_none_is_refused(seconds: float) -> None:
+    """It would switch rules off without a word."""
+    with pytest.raises(ValueError, match="give a finite number of seconds above 0"):
+        check(sound(), heartbeat_seconds=seconds)
+
+
+@pytest.mark.parametrize("odd", [None, "text", [], {"Stream": "text"}, {"Stream": {"Type": "Kinesis", "Properties": None}}])
+def test_odd_values_of_sam_are_no_crash(odd: Any) -> None:
+    """Wherever SAM wants an object."""
+    function = {"Type": "AWS::Serverless::Function", "Properties": {"Events": odd, "FunctionUrlConfig": odd, "Policies": odd}}
+    bare = {"Type": "AWS::Serverless::Function", "Properties": odd}
+    assert check({"Globals": odd, "Resources": {"Made": function, "Bare": bare}})
+    assert check({"Globals": {"Function": odd}, "Resources": odd}) == []
 
 
 def test_odd_values_are_no_crash() -> None:
