@@ -1,5 +1,6 @@
 """Questions at the terminal: the guide's four and what costs need, answered in the syntax of features.toml."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -140,6 +141,8 @@ def check(file: Path) -> None:
     """Whether a table can be appended, before anything is asked."""
     if file.is_dir() or not file.parent.is_dir():
         raise CommandError(f"{file} cannot be written: name a file in a folder that is there, as in --write features.toml")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise CommandError(f"{file} may not be written: name a file in a folder of yours, or leave --write out and paste the table")
     if file.exists():
         read(file)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -69,10 +70,24 @@ def test_advice_and_table_to_paste() -> None:
     assert 'access    = { read = "public", publish = "service" }' in table
 
 
-def test_place_for_the_table_is_judged_before_the_first_question(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["none/features.toml", "."], ids=["missing-folder", "folder"])
+def test_place_for_the_table_is_judged_before_the_first_question(tmp_path: Path, place: str) -> None:
     """Eight answers are not thrown away."""
-    refused = run([], "--write", str(tmp_path / "none" / "features.toml"))
+    refused = run([], "--write", tmp_path / place)
     assert (refused.exit_code, "name a file in a folder that is there" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["file", "folder"])
+def test_place_that_may_not_be_written_is_refused_before_the_first_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Permission of the file, or of the folder where it would begin."""
+    file = tmp_path / "features.toml"
+    if there:
+        file.write_text("[features.one]\n")
+    monkeypatch.setattr("advisor.ask.os.access", lambda path, mode: mode != os.W_OK or path != (file if there else tmp_path))
+    refused = run([], "--write", file)
+    assert (refused.exit_code, "may not be written: name a file in a folder of yours" in refused.stderr) == (2, True)
 
 
 def test_serverless_answer_rules_out_fargate() -> None:

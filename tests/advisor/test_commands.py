@@ -109,6 +109,22 @@ def test_finding_has_cure_and_source(file: Path) -> None:
     assert "0 errors, 1 warning" in shown
 
 
+@pytest.mark.parametrize("pattern", ["", 'pattern = "polling"\n'], ids=["none", "named"])
+@pytest.mark.parametrize("words", [(), ("--explain", "flood")], ids=["all", "explain"])
+def test_what_no_way_can_bear_is_an_error(file: Path, pattern: str, words: tuple[str, ...]) -> None:
+    """Whether the file names a pattern or not: it is shown, and the exit code is 1."""
+    write(file, flood=f'{pattern}latency = "30s"\nevents = "100/s"\n')
+    result = run(advise, file, *words)
+    assert (result.exit_code, "error appends: 100 events a second" in " ".join(result.stdout.split())) == (1, True)
+    assert document(advise, file)["features"]["flood"]["findings"][0]["level"] == "error"
+
+
+def test_one_reader_is_not_many(file: Path) -> None:
+    """In the line of needs, of both commands."""
+    write(file, mine=f"{DASHBOARD}readers = 1\n")
+    assert all("mine  1 reader, 8 h a day" in run(app, file).stdout for app in (advise, cost))
+
+
 def test_explanation_is_the_whole_reasoning() -> None:
     """Needs, facts that rule out, each bill with price, date and source, where it turns, and the guide's figure for as many."""
     shown = " ".join(run(advise, FILE, "--explain", "alerts").stdout.split())
@@ -224,6 +240,7 @@ WRONG: list[tuple[str, tuple[Any, ...], str]] = [
     ("option of a figure", (cost, FILE, "--dark"), "add --plot"),
     ("extension", (cost, FILE, "--plot", "cost.pdf"), "name a file that ends in .svg or .png"),
     ("folder", (cost, FILE, "--plot", "nowhere/cost.svg"), "there is no folder nowhere"),
+    ("missing file of a figure", (cost, "nowhere.toml", "--plot", "cost.svg"), "nowhere.toml: cannot be read"),
     ("hours", (cost, FILE, "--plot", "cost.svg", "--open", "long"), 'write hours per day, as in "8h/day"'),
     ("feature of a figure", (cost, FILE, "--plot", "cost.svg", "--feature", "mertics"), "did you mean metrics?"),
     ("both", (advise, FILE, "--ask"), "--ask is instead of a file"),
