@@ -217,9 +217,7 @@ def _impossible(feature: Feature, table: dict[str, object]) -> Iterator[tuple[st
     yield from _impossible_pattern(feature, table)
     if answered(feature):
         yield from _impossible_answers(feature)
-    if "interval" in table and feature.pattern not in ("polling", "fallback"):
-        yield "interval", f"nobody polls where the pattern is {feature.pattern}: remove it"
-    elif "interval" in table and feature.interval_seconds != feature.interval:
+    if "interval" in table and feature.interval_seconds != feature.interval:
         yield "interval", 'polling more often than every second is not served: write interval = "1s" or more'
     if feature.interval and feature.interval > feature.latency and feature.pattern == "polling":  # a fallback's polls are the last resort
         yield "interval", "asking less often than the latency allows breaks its promise: make it at most latency"

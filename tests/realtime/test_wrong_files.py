@@ -83,10 +83,6 @@ WRONG: list[tuple[str, ...]] = [
     ("[features.a]\naccess = 'public'\n", "features.toml:2: features.a.access: write a table in braces, as in { key = ... }"),
     # what the pattern cannot do
     (
-        "[features.a]\npattern = 'sse'\nlatency = '1s'\ninterval = '1s'\n",
-        "features.toml:4: features.a.interval: nobody polls where the pattern is sse: remove it",
-    ),
-    (
         "[features.a]\npattern = 'polling'\nlatency = '100ms'\n",
         'features.toml:3: features.a.latency: polling is for 1 s and more: write pattern = "sse" (or "websocket" below 100 ms)',
     ),
