@@ -44,7 +44,9 @@ def _named_group(template: Template, function: Resource) -> bool:
     """A group of the name that Lambda would give it, /aws/lambda/<function>."""
     name = text(template, function.get("FunctionName"))
     groups = template.of_type(*RETENTIONS)
-    return any(mentioned(group.get("LogGroupName"), function) for group in groups) or _is_named(template, f"/aws/lambda/{name}")
+    return any(mentioned(group.get("LogGroupName"), function) for group in groups) or (
+        name is not None and _is_named(template, f"/aws/lambda/{name}")
+    )
 
 
 def _makes_group(template: Template, container: Mapping[str, Any]) -> bool:
