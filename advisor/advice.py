@@ -9,14 +9,10 @@ from advisor.rules import Finding, findings, wasteful
 from advisor.usage import tasks, usage
 from advisor.ways import KEYS, NAMES, SIMPLEST, STACKS, WAYS, Way, way_of
 from realtime.features import Feature
+from realtime.features_file import MAX_READERS
 
 NEAR_FACTOR, NEAR_USD = 1.25, 10.0
 """A simpler way wins over a cheaper one that saves less than this a month: less than an hour's work."""
-
-LEAST_BY_STREAM = 0.1
-"""Seconds of latency from which SSE serves (the guide's table)."""
-
-MANY_READERS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,22 +44,21 @@ def advise(feature: Feature, *, chosen: bool = True, servers: bool = True, regio
     load = Load.of(feature)
     costs = {way: total(usage(load, way), region) for way in WAYS}
     rejected = {way: _unfit(load, way) for way in SIMPLEST if not meets(load, way, servers=servers)}
-    needless = not load.two_way and load.latency >= LEAST_BY_STREAM
-    if needless:
+    if not load.needs_socket:
         rejected["websocket"] = _needless(load, costs["websocket"])
     fit = [way for way in SIMPLEST if way not in rejected]
-    broken = {way: error for way in fit if (error := _error(feature, load, way, costs))}
+    errors = {way: [each for each in findings(feature, load, way, way, costs) if each.level == "error"] for way in SIMPLEST}
+    broken = {way: errors[way][0].message for way in fit if errors[way]}
     if len(broken) < len(fit):
         rejected |= broken
         fit = [way for way in fit if way not in broken]
     way = _least(fit, costs)
-    if needless and not servers and (way in broken or wasteful(costs[way], costs["websocket"])):
+    if not (load.needs_socket or servers) and (way in broken or wasteful(costs[way], costs["websocket"])):
         fit, way = [*fit, "websocket"], "websocket"
         del rejected[way]
     rejected |= {other: _dearer(load, other, way, costs) for other in fit if other != way}
     ours = way_of(feature) if chosen else way
     judged = findings(feature, load, ours, way, costs)
-    unborne = [found for found in findings(feature, load, way, way, costs) if found.level == "error"]  # where no way bears it
     return Advice(
         feature=feature.name,
         way=way,
@@ -72,7 +67,7 @@ def advise(feature: Feature, *, chosen: bool = True, servers: bool = True, regio
         rejected=rejected,
         costs=costs,
         load=load,
-        findings=tuple(dict.fromkeys([*unborne, *judged])),
+        findings=tuple(dict.fromkeys([*errors[way], *judged])),
     )
 
 
@@ -83,7 +78,7 @@ def crossover(load: Load, now: Way, then: Way, region: str = FALLBACK) -> int | 
         scaled = load.with_readers(readers)
         return total(usage(scaled, then), region) < total(usage(scaled, now), region)
 
-    low, high = 1, MANY_READERS
+    low, high = 1, MAX_READERS
     if not cheaper(high):
         return None
     while low < high:
@@ -96,7 +91,7 @@ def meets(load: Load, way: Way, *, servers: bool = True) -> bool:
     """Whether the way can serve it at all, by direction and latency (the guide's table); `servers`: whether Fargate may be used."""
     if not servers and way in ("sse-service", "fallback"):
         return False
-    if load.two_way or load.latency < LEAST_BY_STREAM:
+    if load.needs_socket:
         return way in ("websocket", "fallback", "appsync")
     return way != "polling" or load.latency > 1
 
@@ -107,16 +102,11 @@ def _unfit(load: Load, way: Way) -> str:
         return "it goes one way, and clients publish"
     if way == "polling":
         return f"it asks once an interval, and {spell(load.latency)} would be a request a second, or more, from every reader"
-    return "it is for 100 ms and more" if load.latency < LEAST_BY_STREAM else "it runs on Fargate, and only serverless is there"
+    return "it is for 100 ms and more" if load.needs_socket else "it runs on Fargate, and only serverless is there"
 
 
 def _needless(load: Load, cost: float) -> str:
     return f"nothing goes back, and {spell(load.latency)} is 100 ms or more: two to three times the work, for {usd(cost)} a month"
-
-
-def _error(feature: Feature, load: Load, way: Way, costs: Mapping[Way, float]) -> str:
-    """Why a deployment of that way could not bear it; empty if it can."""
-    return next((found.message for found in findings(feature, load, way, way, costs) if found.level == "error"), "")
 
 
 def _least(fit: list[Way], costs: Mapping[Way, float]) -> Way:
@@ -130,7 +120,7 @@ def _reason(load: Load, way: Way, costs: Mapping[Way, float]) -> str:
         return (
             'clients publish as well as read, and a WebSocket carries both; where they publish rarely, POST does: write direction = "down"'
         )
-    if load.latency < 0.1:
+    if load.needs_socket:
         return f"{spell(load.latency)} is below 100 ms, which only a WebSocket is for"
     who = f"{load.readers:,} reader{'s' * (load.readers != 1)} for {load.hours:g} h a day"
     if way == "websocket":

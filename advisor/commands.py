@@ -114,8 +114,6 @@ def _cost(
     if plot and (lines or budget is not None):
         raise CommandError("--lines and --budget are about the table: leave them or --plot out")
     if plot:
-        if file:
-            given(file)  # whose mistakes are told, also where nothing of it is drawn
         drawn = plot_into(plot, *chosen(file, feature, hours), region, dark=dark)
         texts = [f"wrote {plot}", *(crossing["text"] for crossing in drawn["crossovers"])]
         console().print(machine.dumps(drawn) if as_json else "\n".join(texts), markup=False, soft_wrap=True)

@@ -15,6 +15,9 @@ EVENT_BYTES = 320
 
 READERS_OF_A_ROOM = 10
 
+LEAST_BY_STREAM = 0.1
+"""Seconds of latency from which SSE serves (the guide's table)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
@@ -63,6 +66,11 @@ class Load:
     def with_readers(self, readers: int) -> "Load":
         """The same, of so many readers; topics grow with them where they did."""
         return replace(self, readers=readers, topics=_topics(readers, self.room) if self.room else self.topics)
+
+    @property
+    def needs_socket(self) -> bool:
+        """Whether only a WebSocket will do, by direction or latency."""
+        return self.two_way or self.latency < LEAST_BY_STREAM
 
     @property
     def visits(self) -> float:

@@ -20,7 +20,8 @@ DEFAULT_NAME, DEFAULT_KEYS = "Data once a minute", {"name": "default", "latency"
 
 def chosen(file: Path | None, name: str | None, hours: str | None) -> tuple[str, Feature]:
     """The file's feature of that name, or data once a minute for users; open so many hours, if any are said."""
-    feature = given(file).feature(name) if name else FeatureTable.model_validate(DEFAULT_KEYS).feature()
+    source = given(file) if file or name else None  # whose mistakes are told, also where nothing of it is drawn
+    feature = source.feature(name) if source and name else FeatureTable.model_validate(DEFAULT_KEYS).feature()
     return name or DEFAULT_NAME, replace(feature, open=_hours(hours)) if hours else feature
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from advisor.load import Load
 from advisor.usage import LOOKS_A_SECOND, MOST_TASKS, TASK_READERS
 from advisor.ways import KEYS, NAMES, Way
+from realtime.bus_log import INTERVAL_SECONDS, MANY_TOPICS
 from realtime.features import Feature
 
 Level = Literal["warning", "error"]
@@ -16,12 +17,10 @@ MUCH_FACTOR, MUCH_USD = 2.0, 20.0
 
 APPENDS_PER_TOPIC = 50.0
 FRONT_DOOR_PER_SECOND = 1_000.0
-POSTS_PER_SECOND = 5_000.0
+PUSHES_PER_SECOND = 5_000.0
 CONNECTS_PER_SECOND = 500.0
 CONCURRENT_EXECUTIONS = 1_000
-MANY_TOPICS = 500
 BACK_SECONDS = 60.0
-LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def _waste(judged: Judged) -> Iterator[Finding]:
 
 
 def _reflex(judged: Judged) -> Iterator[Finding]:
-    if judged.way == "websocket" and not judged.load.two_way and judged.load.latency >= 0.1:
+    if judged.way == "websocket" and not judged.load.needs_socket:
         message = "a WebSocket, and nothing goes back to the server"
         yield Finding(
             "warning", "reflex", message, f"write {_keys(judged.recommended)}", "the guide: WebSockets by default are the first mistake"
@@ -96,8 +95,10 @@ def _front_door(judged: Judged) -> Iterator[Finding]:
 
 def _posts(judged: Judged) -> Iterator[Finding]:
     pushed = judged.load.rate * judged.load.readers
-    if judged.way in ("websocket", "fallback") and pushed > POSTS_PER_SECOND:
-        message = f"{pushed:,.0f} pushes a second, each a call of API Gateway, of which {POSTS_PER_SECOND:,.0f} are this deployment's share"
+    if judged.way in ("websocket", "fallback") and pushed > PUSHES_PER_SECOND:
+        message = (
+            f"{pushed:,.0f} pushes a second, each a call of API Gateway, of which {PUSHES_PER_SECOND:,.0f} are this deployment's share"
+        )
         cure = 'write pattern = "sse", batch the events, or raise realtime:posts-per-second with the account\'s quota'
         yield Finding("error", "posts", message, cure, "API Gateway quotas: 10,000 requests a second, @connections included")
 
@@ -127,7 +128,7 @@ def _hubs(judged: Judged) -> Iterator[Finding]:
 
 
 def _latency(judged: Judged) -> Iterator[Finding]:
-    late = judged.load.latency < LOOK_SECONDS
+    late = judged.load.latency < INTERVAL_SECONDS
     if judged.way == "polling" and judged.load.latency <= 1:
         message, cure = "a request a second from every reader, and polling is for more than a second", 'write pattern = "sse"'
         yield Finding("warning", "latency", message, cure, "the guide: polling is for over 1 s")

@@ -21,7 +21,7 @@ def needs(load: Load) -> str:
     ways = "both ways" if load.two_way else "one way"
     who = ", public" if load.public else ""
     readers = f"{load.readers:,} reader{'s' * (load.readers != 1)}"
-    return f"{readers}, {load.hours:g} h a day, {events(load.rate * load.topics)}, within {spell(load.latency)}, {ways}{who}"
+    return f"{readers}, {load.hours:g} h a day, {events(load.events)}, within {spell(load.latency)}, {ways}{who}"
 
 
 def cell(usd: float) -> str:

@@ -26,10 +26,12 @@ def main(
     """What breaks in production and can be seen in a template."""
     try:
         require_heartbeat(heartbeat)
+    except ValueError as error:
+        raise _wrong(error) from error
+    try:
         found, read = _findings(paths, heartbeat)
-    except (UnreadableError, ValueError) as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(2) from error
+    except UnreadableError as error:
+        raise _wrong(error) from error
     if as_json:
         typer.echo(json.dumps([finding.as_dict() for finding in found], indent=2))
     else:
@@ -37,6 +39,11 @@ def main(
             typer.echo(f"{finding}\n")
         typer.echo(f"findings: {len(found)}, templates: {len(read)}")
     raise typer.Exit(bool(found))
+
+
+def _wrong(error: Exception) -> typer.Exit:
+    typer.echo(error, err=True)
+    return typer.Exit(2)
 
 
 def _findings(paths: list[Path], heartbeat: float) -> tuple[list[Finding], list[Source]]:

@@ -36,6 +36,7 @@ MAX_WEBSOCKET_BYTES = 31 * 1024
 """Data of an event that fits into one WebSocket frame of 32 KB, with up to 1 KB of envelope around it."""
 
 MAX_READERS = 10_000_000
+"""Far above what any pattern bears here; what is more is a slip of the keyboard."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600, "d": 86_400}

@@ -19,7 +19,7 @@ from local.process import Child, free_port, port_is_free, stop
 from realtime.features import load
 from realtime.tokens import issue
 from tests.advisor.counting import Proxy, counting
-from tests.local.test_end_to_end import Local, make
+from tests.local.test_end_to_end import Local, make, running
 
 FEATURES = """
 [features.figures]
@@ -189,9 +189,5 @@ def deployment(folder: Path) -> Iterator[Deployment]:
     """Deployed, and taken down with the block."""
     local = make(folder)
     local.features.write_text(FEATURES)
-    try:
-        local.up()
-        with counting(local.places.endpoint_port) as proxy:
-            yield Deployment(local, proxy)
-    finally:
-        local.run("down")
+    with running(local), counting(local.places.endpoint_port) as proxy:
+        yield Deployment(local, proxy)

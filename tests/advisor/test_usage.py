@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from advisor import rules
 from advisor import usage as model
 from advisor.load import EVENT_BYTES, Load
 from advisor.prices import items, total
@@ -26,7 +27,7 @@ from realtime.dynamo_connections import DynamoConnections
 from realtime.event import Event, NewEvent
 from realtime.log import Append
 from services.sse import bounded
-from stacks import sse_lambda, sse_service
+from stacks import core, sse_lambda, sse_service
 from stacks.parts import function
 from tests.advisor.counting import counting, item_bytes
 from tests.endpoint import Endpoint
@@ -92,6 +93,7 @@ FIGURES: list[tuple[float, float]] = [
     (model.TASK_READERS, sse_service.CONNECTIONS_PER_TASK),
     (model.TASK_VCPU, sse_service.CPU / 1024),
     (model.TASK_GB, sse_service.MEMORY_MB / 1024),
+    (rules.FRONT_DOOR_PER_SECOND, core.REQUESTS_PER_SECOND),
     (model.LEAST_TASKS, sse_service.MIN_TASKS),
     (model.MOST_TASKS, sse_service.MAX_TASKS),
     (model.FUNCTION_GB, function.MEMORY_MB / 1024),

@@ -1,7 +1,5 @@
 """The client in a real browser against what `make up` deploys: functions and log on the local endpoint, hubs as processes."""
 
-import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from realtime.dynamo import DynamoStore
 from realtime.features import load
 from realtime.log import Log
 from realtime.tokens import issue
-from tests.browser.test_client import BACK, FULL, SECONDS, Publisher, asleep, figures, got, hidden_and_shown, opened
+from tests.browser.test_client import BACK, asleep, hidden_and_shown, nothing_is_lost, opened
 from tests.helpers import event
-from tests.local.test_end_to_end import Local, make
+from tests.local.test_end_to_end import Local, make, running
 
 FEATURE = '\n[features.live]\npattern = "fallback"\naccess = { read = "user", publish = "service" }\n'
 PAGES = Path(__file__).parent / "pages"
@@ -47,11 +45,8 @@ class Deployed:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     made = make(tmp_path_factory.mktemp("deployed"))
     made.features.write_text(made.features.read_text() + FEATURE)
-    try:
-        made.up()
-        yield Deployed(made)
-    finally:
-        made.run("down")
+    with running(made) as local:
+        yield Deployed(local)
 
 
 def cut(page: Page, *transports: str, on: bool = True) -> None:
@@ -64,16 +59,7 @@ def test_every_fault_on_the_deployment(page: Page, place: Deployed) -> None:
     """At 50 events a second, hubs killed among the faults: each event reaches the page once, in order."""
     page.route("**/pages/*", lambda route: route.fulfill(path=PAGES / Path(route.request.url.partition("?")[0]).name))
     opened(page, place, "live", hiddenAfter=1000)
-    publisher = Publisher(place, "live")
-    publisher.start()
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        every_fault(page, place)
-    total = publisher.stop()
-    assert got(page, total, 60) == list(range(total))
-    found = figures(page)
-    print(json.dumps({"events": total, **found}))
-    assert found["p95"] < 2000 or not FULL  # the short form runs beside other tests
+    nothing_is_lost(page, place, "live", [every_fault], last_seconds=60)
 
 
 def every_fault(page: Page, place: Deployed) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,14 +77,20 @@ def make(folder: Path) -> Local:
     return Local(Places(folder / "run", *free_ports(2)), folder / "features.toml")
 
 
+@contextmanager
+def running(local: Local, *, bus: str = "log") -> Iterator[Local]:
+    """Deployed, and taken down with the block."""
+    try:
+        local.up(bus=bus)
+        yield local
+    finally:
+        local.run("down")
+
+
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    made = make(tmp_path_factory.mktemp("local"))
-    try:
-        made.up()
-        yield made
-    finally:
-        made.run("down")
+    with running(make(tmp_path_factory.mktemp("local"))) as local:
+        yield local
 
 
 @pytest.fixture(scope="module")

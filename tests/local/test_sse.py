@@ -16,7 +16,7 @@ from local.hubs import targets
 from realtime.sessions import COOKIE
 from realtime.tokens import issue
 from tests.hubs import readiness
-from tests.local.test_end_to_end import Local, make
+from tests.local.test_end_to_end import Local, make, running
 
 LOUD = '\n[features.loud]\npattern = "sse"\naccess = { read = "user", publish = "service" }\n'
 STREAM = "/topics/loud/stream"
@@ -27,11 +27,8 @@ SECONDS = 40
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     made = make(tmp_path_factory.mktemp("sse"))
     made.features.write_text(made.features.read_text() + LOUD)
-    try:
-        made.up(bus="valkey")
-        yield made
-    finally:
-        made.run("down")
+    with running(made, bus="valkey") as local:
+        yield local
 
 
 class Deployed:

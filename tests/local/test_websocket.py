@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from realtime.tokens import issue
-from tests.local.test_end_to_end import Local, make
+from tests.local.test_end_to_end import Local, make, running
 
 LOBBY = "chat/lobby"
 MATCH = '\n[features.match]\npattern = "websocket"\nreaders = 5000\naccess = { read = "user", publish = "user" }\n'
@@ -30,11 +30,8 @@ FULL = os.environ.get("SOAK") == "full"
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     made = make(tmp_path_factory.mktemp("websocket"))
     made.features.write_text(made.features.read_text() + MATCH)
-    try:
-        made.up()
-        yield made
-    finally:
-        made.run("down")
+    with running(made) as local:
+        yield local
 
 
 class Deployed:
